@@ -1,0 +1,156 @@
+"""The Python interface: compile, check, load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import loihic
+from loihic.errors import CompileError, Diagnostic, InputError, Severity, fail
+from loihic.golden import fit_inputs, golden_input, input_ranges
+from loihic.ir.graph import Graph, SourceGraph
+from loihic.ledger import Loss
+from loihic.ops.ports import Input
+from loihic.options import Options
+from loihic.passes.discretise import choose_dt
+from loihic.passes.manager import AnyGraph, CompileContext, Pass, run_passes
+from loihic.passes.pipeline import float_pipeline, integer_pipeline
+from loihic.program import Program
+
+Progress = Callable[[str], None]
+
+
+def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any]]:
+    """The source graph of a model and its provenance.
+
+    Args:
+        model: path of a .nir file, or a nir.NIRGraph.
+
+    Raises:
+        CompileError: the file or graph is at fault.
+    """
+    from loihic.frontends.build import build_source
+    from loihic.frontends.flatten import flatten_subgraphs
+    from loihic.frontends.nir_file import read_nir_file
+    from loihic.frontends.nir_graph import from_nir_graph
+
+    raw = read_nir_file(Path(model)) if isinstance(model, str | os.PathLike) else from_nir_graph(model)
+    provenance = {"model": raw.name, "sha256": raw.digest, "nir": raw.version, "loihic": loihic.__version__}
+    return build_source(flatten_subgraphs(raw)), provenance
+
+
+def compile(model: Any, *, options: Options | None = None, progress: Progress | None = None, **choices: Any) -> Program:
+    """Compile a model to an exact integer program.
+
+    Args:
+        model: path of a .nir file, or a nir.NIRGraph.
+        options: all options at once; single ones may be given by name instead, as in ``compile(m, dt=1e-4)``.
+        progress: called with the name of each pass.
+        choices: fields of `Options`.
+
+    Raises:
+        CompileError: the model cannot be compiled; every problem of the phase is listed.
+        InputError: an option or the calibration data is at fault.
+    """
+    options = replace(options or Options(), **choices)
+    graph, provenance = read_model(model)
+    context = CompileContext(options=options)
+    fused = lower_float(graph, context, provenance, progress)
+    hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
+    if options.strict:
+        _refuse_losses(context)
+    return _finish(hardware, fused, context, provenance)
+
+
+def check(model: Any, *, options: Options | None = None, **choices: Any) -> list[Diagnostic]:
+    """Every problem of a model at once; an empty list, or notes only, if it compiles."""
+    options = replace(options or Options(), **choices)
+    try:
+        graph, provenance = read_model(model)
+        context = CompileContext(options=options)
+        fused = lower_float(graph, context, provenance)
+        run_passes(fused, integer_pipeline(context.options), context)
+    except CompileError as error:
+        return list(error.diagnostics)
+    return [d for d in context.diagnostics if d.severity is not Severity.ERROR]
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """Read a program from a .loihic file.
+
+    Raises:
+        InputError: LHC101, LHC106 or LHC107.
+    """
+    from loihic.artifact import load as load_artifact
+
+    return load_artifact(Path(path))
+
+
+def lower_float(graph: SourceGraph, context: CompileContext, provenance: dict[str, Any],
+                progress: Progress | None = None) -> AnyGraph:
+    """Everything before the integers; fills in dt and fits the calibration data on the way."""
+    dt, why = choose_dt(graph, context.options.dt)
+    provenance |= {"dt": dt, "dt_source": why}
+    if why.startswith("assumed"):
+        context.report(Diagnostic(
+            code="LHC303", severity=Severity.NOTE, message=f"dt = {dt:g}, {why}",
+            help="--dt gives the time step that the network was trained with"))
+        context.ledger.add(Loss(node="", kind="dt", param="dt", wanted="not in the file", actual=f"{dt:g}", why=why))
+    passes: list[Pass] = float_pipeline(context.options, dt)
+    shaped = run_passes(graph, passes[:1], context, progress)
+    if context.options.calibration:
+        ports = {name: shaped.shapes[name] for name, _ in shaped.of(Input)}
+        context.options = replace(context.options, calibration=fit_inputs(context.options.calibration, ports))
+    return run_passes(replace(shaped, dt=dt), passes[1:], context, progress)
+
+
+def _refuse_losses(context: CompileContext) -> None:
+    losses = [loss for loss in context.ledger if loss.is_loss]
+    if losses:
+        raise CompileError([
+            Diagnostic(code="LHC501", message=f"{loss.kind} differ from the trained network", node=loss.node,
+                       param=f"{loss.param}: wanted {loss.wanted}, actual {loss.actual}", help=loss.why)
+            for loss in losses])
+
+
+def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, provenance: dict[str, Any]) -> Program:
+    """Assemble the program and let the simulator answer the golden input."""
+    options = context.options
+    ranges = input_ranges(fused, options)
+    golden = {
+        name: golden_input(node.shape, ranges.integers[name], options.golden_steps, options.seed + index)
+        for index, (name, node) in enumerate(fused.of(Input))}
+    described = options.described()
+    program = Program(graph=hardware, source=fused, ledger=context.ledger, options=described, provenance=provenance,
+                      golden=golden)
+    answer = {name: values[0] for name, values in program.run().outputs.items()}
+    return replace(program, golden_output=answer)
+
+
+def load_inputs(path: str | os.PathLike[str]) -> np.ndarray[Any, Any] | dict[str, np.ndarray[Any, Any]]:
+    """Arrays from a .npy or .npz file, never unpickling.
+
+    Raises:
+        InputError: LHC101.
+    """
+    file = Path(path)
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, KeyError, MemoryError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # noqa: BLE001 - zipfile and zlib raise errors of their own for damaged archives
+        reason = f"{type(error).__name__}: {error}"
+    fail("LHC101", f"cannot read {file.name}", param=reason, help="an input is a .npy or .npz file of numbers",
+         error=InputError)
+
+
+__all__ = ["Graph", "Options", "Program", "check", "compile", "load", "load_inputs", "read_model"]

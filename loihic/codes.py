@@ -1,0 +1,126 @@
+"""Every diagnostic code: its title, its exit status and the text of `loihic explain CODE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loihic.errors import ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a diagnostic code means.
+
+    Attributes:
+        title: the kind of problem in a few words.
+        exit_code: the status with which the command line ends.
+        text: a paragraph that explains cause and remedies.
+    """
+
+    title: str
+    exit_code: int
+    text: str
+
+
+CODES: dict[str, Code] = {
+    # 1xx: files and inputs
+    "LHC101": Code("file cannot be read", ExitCode.MODEL,
+        "The file is missing, empty, truncated, or not of the format its name promises. A .nir file is HDF5; a "
+        ".loihic file is written by `loihic compile`. Export or download it again."),
+    "LHC102": Code("unknown node type", ExitCode.UNSUPPORTED,
+        "The graph holds a node that loihic does not know. `loihic ops` lists what it knows. Replace the node in the "
+        "trained network, or register an operator under the entry point group `loihic.ops`."),
+    "LHC103": Code("node parameter is missing or malformed", ExitCode.MODEL,
+        "A parameter of a node is absent, has the wrong shape or type, or is larger than the file can hold. The "
+        "exporter that wrote the file is at fault; its version and the node's name help its authors."),
+    "LHC104": Code("parameter is not a finite number", ExitCode.MODEL,
+        "A weight, bias, time constant or threshold is NaN or infinite. Usually training diverged; check the "
+        "parameter in the framework before exporting."),
+    "LHC105": Code("parameter out of its range", ExitCode.MODEL,
+        "A time constant must be positive, a threshold must not be below the reset potential, a stride or kernel must "
+        "be at least one. Values outside have no meaning in NIR's equations."),
+    "LHC106": Code("artefact is damaged", ExitCode.MODEL,
+        "The .loihic file does not match its own checksum, or its header is malformed. Compile the model again."),
+    "LHC107": Code("artefact is of another version", ExitCode.MODEL,
+        "The .loihic file was written by a newer loihic, or by one too old to be read. Install the matching version "
+        "or compile the model again."),
+    "LHC108": Code("part of a file ignored", ExitCode.MODEL,
+        "The file holds something that loihic does not read and does not need: metadata of an unusual type, or a "
+        "parameter that NIR's definition of the node does not have. The rest was read."),
+    "LHC110": Code("input does not match the program", ExitCode.MODEL,
+        "An input array has the wrong shape, type or name. `loihic show OUT.loihic` prints the inputs' shapes; arrays "
+        "are (T, *shape) or (N, T, *shape), and .npz files hold one array per input node."),
+    "LHC111": Code("input value outside the declared range", ExitCode.MODEL,
+        "The program was compiled, and proven free of overflow, for a range of inputs. Compile again with "
+        "--input-range LO HI, or with --calibration."),
+    "LHC112": Code("file cannot be written", ExitCode.MODEL,
+        "The output could not be written: a full disk, a missing folder or missing permission. Nothing was left half "
+        "written; an older file of that name is untouched."),
+    # 2xx: graph structure
+    "LHC201": Code("edge names a node that does not exist", ExitCode.MODEL,
+        "An edge begins or ends at a name that is not in the graph."),
+    "LHC202": Code("shapes do not agree", ExitCode.MODEL,
+        "A node receives an array of a shape that its parameters do not fit. loihic infers shapes from the Input "
+        "nodes and the parameters; the first disagreement along the way is the one to mend."),
+    "LHC203": Code("graph has no input or no output", ExitCode.MODEL,
+        "A graph needs at least one Input and one Output node, and each Output must be reachable."),
+    "LHC204": Code("node is not connected", ExitCode.MODEL,
+        "A node has no incoming edge, so its input is undefined. Remove the node or connect it."),
+    "LHC205": Code("loop without a neuron", ExitCode.MODEL,
+        "A loop passes through linear nodes alone, so that its value would depend on itself within one step. Put a "
+        "neuron or a Delay into the loop."),
+    "LHC206": Code("edge given more than once", ExitCode.MODEL,
+        "The list of edges repeats a pair. NIR's edges are a set, so the edge was taken once. If a sum of two equal "
+        "signals was meant, double the weights instead."),
+    "LHC207": Code("subgraph cannot be inlined", ExitCode.UNSUPPORTED,
+        "A NIR edge names a node, not a port. An edge at a subgraph therefore needs a subgraph with exactly one Input "
+        "(for edges into it) or one Output (for edges out of it), and two bare wires between the same two nodes cannot "
+        "be told apart. Give the subgraph one Input and one Output, or flatten it before the export."),
+    # 3xx: time
+    "LHC301": Code("time step too long", ExitCode.MODEL,
+        "dt must be below every time constant, or the discretised neuron does not decay but oscillates or forgets at "
+        "once. Give a smaller --dt; if the time constants are in steps rather than seconds, give --dt 1 or less."),
+    "LHC302": Code("loop is too long to be exact", ExitCode.UNSUPPORTED,
+        "On Loihi every connection takes one step. A recurrent loop through one connection is exactly NIR's one-step "
+        "recurrence; a loop through more arrives later than the trained network expects. --allow-loop-delay accepts "
+        "the later arrival and writes it into the ledger; a Delay node in the loop, or retraining with the delay, "
+        "makes it exact."),
+    "LHC303": Code("time step assumed", ExitCode.MODEL,
+        "NIR files do not say with which time step the network was trained. Without --dt loihic takes 1 for graphs of "
+        "unit-step neurons and 1e-4 s otherwise, which is what NIR's exporters assume. A wrong dt changes every "
+        "decay: give the one used in training."),
+    # 4xx: what Loihi cannot do
+    "LHC401": Code("operator cannot run on Loihi 2", ExitCode.UNSUPPORTED,
+        "What the node computes has no integer form on the chip. The help line names the nearest thing that has."),
+    "LHC402": Code("stock processes are not enough", ExitCode.UNSUPPORTED,
+        "--stock-only was given, and the node needs one of loihic's own Processes: reset by subtraction, several "
+        "spikes a step, graded outputs of an integrator, or a bias that must start with the input."),
+    "LHC403": Code("value exceeds a hardware field", ExitCode.DOES_NOT_FIT,
+        "An integer does not fit the chip's field for it: 17 bits of threshold, 12 bits of decay, 13 bits of bias "
+        "mantissa, 3 bits of bias exponent, 8 bits of weight, exponents from -8 to 7."),
+    "LHC404": Code("state may overflow", ExitCode.DOES_NOT_FIT,
+        "No scale was found at which the 24-bit states are certain not to overflow and the weights still have "
+        "precision. Give --calibration or a narrower --input-range."),
+    # 5xx: losses (warnings, or errors under --strict)
+    "LHC501": Code("losses under --strict", ExitCode.MODEL,
+        "--strict turns every entry of the loss ledger into an error. `loihic compile` without it, then "
+        "`loihic show OUT.loihic`, prints the ledger."),
+    # 6xx: backends
+    "LHC601": Code("backend is not installed", ExitCode.UNSUPPORTED,
+        "The backend needs a package that is not there. `loihic doctor` says what is missing and what to type."),
+    "LHC602": Code("Lava failed", ExitCode.INTERNAL,
+        "A Lava process raised an exception, or its worker ended. Its message is shown. Lava runs in a process group "
+        "of its own, which was ended; nothing is left running."),
+    "LHC603": Code("Lava ran out of time", ExitCode.INTERNAL,
+        "The run took longer than its time limit (--timeout) and its whole process group was ended. Lava's simulator "
+        "needs about 0.2 ms per process and step; an exception in one of its workers can also make it hang."),
+    "LHC604": Code("programs disagree", ExitCode.MODEL,
+        "verify found a step at which the two sides differ. The first divergence is shown."),
+    # 7xx: usage
+    "LHC701": Code("unknown name", ExitCode.USAGE,
+        "A node, state, pass or code of that name does not exist. The message lists what does."),
+    "LHC702": Code("option value is out of range", ExitCode.USAGE,
+        "An option's value has no meaning; the message names the range."),
+    "LHC900": Code("internal error", ExitCode.INTERNAL,
+        "loihic itself is at fault. A reproducer was written where the message says; please report it."),
+}

@@ -1,0 +1,1 @@
+"""Operators, one file each: everything the compiler knows about it."""

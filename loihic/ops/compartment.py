@@ -1,0 +1,97 @@
+"""Compartment: a population of integer neurons, Lava's LIF or loihic's own Neuron Process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from loihic.ir.node import Array, HardwareNode, Shape
+from loihic.ir.registry import register_op
+from loihic.ops.traits import Emit, Reset
+from loihic.quant.fixed import (
+    ACTIVATION_SHIFT,
+    DECAY_UNITY,
+    clip_voltage,
+    decode_bias,
+    rsz,
+    wrap_bits,
+    wrap_current,
+)
+
+
+def _zeros() -> Array:
+    return np.zeros((), dtype=np.int64)
+
+
+@register_op("Compartment", "population of integer neurons with current and voltage")
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Compartment(HardwareNode):
+    """One step, with a the sum of what is delivered:
+
+        u = wrap(rsz(u (4096 - (du + 1)), 12) + (a << 6) + ibias)
+        v = clip(rsz(v (4096 - dv), 12) + u + vbias)
+        s = v > vth << 6, and the reset
+
+    Per-neuron parameters are arrays of `shape` or scalars. `stock` says that Lava's own LIF computes this (uniform du,
+    dv, vth; reset to zero; binary spikes; no current bias). Before step `start` the neuron rests: its input has not
+    arrived yet, and a bias must not act earlier than in the trained network.
+
+    Attributes:
+        du, dv: decays in parts of 4096; du has an offset of one; dv = 4096 keeps nothing.
+        vth: threshold, 17 bits, shifted left by 6 in use.
+        ibias_mant, ibias_exp, vbias_mant, vbias_exp: biases of current and voltage, mantissa << exponent.
+        v_init: voltage before the first step.
+        start: the step at which the answer to input step 0 is computed (the population's latency).
+        out_shift: a graded output is v >> out_shift.
+        unit: the real value of 1 in u and v.
+    """
+
+    shape: Shape
+    du: Array
+    dv: Array
+    vth: Array
+    ibias_mant: Array = field(default_factory=_zeros)
+    ibias_exp: Array = field(default_factory=_zeros)
+    vbias_mant: Array = field(default_factory=_zeros)
+    vbias_exp: Array = field(default_factory=_zeros)
+    v_init: Array = field(default_factory=_zeros)
+    start: int = 0
+    reset: Reset = Reset.ZERO
+    emit: Emit = Emit.SPIKE
+    out_shift: int = 0
+    stock: bool = True
+    unit: float = 1.0
+
+    def initial(self, batch: int) -> dict[str, Array]:
+        """States before the first step, each (batch, *shape)."""
+        v = np.broadcast_to(self.v_init, (batch, *self.shape)).astype(np.int64)
+        return {"u": np.zeros((batch, *self.shape), dtype=np.int64), "v": v}
+
+    def step(self, state: dict[str, Array], a: Array, k: int) -> Array:
+        """Advance `state` in place by step `k` (from 0) with delivered sums `a`; returns what is sent."""
+        if not self.stock and k < self.start:
+            return np.zeros_like(state["v"])
+        u = rsz(state["u"] * (DECAY_UNITY - (self.du + 1)), 12)
+        if self.stock:  # Lava's LIF adds in 32-bit integers
+            u = wrap_bits(u + wrap_bits(a << ACTIVATION_SHIFT, 32), 32)
+        else:
+            u = u + (a << ACTIVATION_SHIFT) + decode_bias(self.ibias_mant, self.ibias_exp)
+        u = wrap_current(u)
+        v = rsz(state["v"] * (DECAY_UNITY - self.dv), 12) + u + decode_bias(self.vbias_mant, self.vbias_exp)
+        v = clip_voltage(v)
+        theta = self.vth << ACTIVATION_SHIFT
+        state["u"] = u
+        if self.emit is Emit.STATE:
+            state["v"] = v
+            return v >> self.out_shift
+        if self.emit is Emit.SPIKE:
+            sent = (v > theta).astype(np.int64)
+        else:
+            sent = np.where(theta > 0, np.maximum(v - 1, 0) // np.maximum(theta, 1), v > 0).astype(np.int64)
+        if self.reset is Reset.ZERO:
+            v = np.where(sent > 0, 0, v)
+        elif self.reset is Reset.SUBTRACT:
+            v = v - sent * theta
+        state["v"] = v
+        return sent

@@ -1,0 +1,39 @@
+"""ConvSynapse: a kernel shared over a feature map (lava.proc.conv.process.Conv)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loihic.ir.linear import convolve
+from loihic.ir.node import Array
+from loihic.ir.registry import register_op
+from loihic.ops.synapse import Synapse
+from loihic.quant.fixed import wrap_bits
+
+
+@register_op("ConvSynapse", "convolution kernel, shared weights, no exponent")
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ConvSynapse(Synapse):
+    """`kernel` (C_out, C_in / groups, KH, KW); shapes are (C, H, W); the sums wrap at 24 bits.
+
+    Lava's Conv ignores exponent and bit width and neither clips nor truncates, so the scale of a convolution lives in
+    its integers; they are kept even and in -128..126 for the sake of the chip.
+    """
+
+    kernel: Array
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    def accumulate(self, message: Array) -> Array:
+        pads = ((self.padding[0],) * 2, (self.padding[1],) * 2)
+        sums = convolve(message, self.kernel, self.stride, pads, self.dilation, self.groups)
+        return wrap_bits(np.rint(sums).astype(np.int64), 24)
+
+    @property
+    def magnitude(self) -> Array:
+        """Sum of absolute weights per output channel."""
+        return np.abs(self.kernel).sum(axis=(1, 2, 3))

@@ -1,0 +1,75 @@
+"""The options of a compilation, with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from loihic.errors import Diagnostic, InputError
+from loihic.ir.node import Array
+from loihic.ops.traits import Emit, Reset, Scheme
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user may choose.
+
+    Attributes:
+        dt: time step in the file's unit of time; None takes it from the graph or assumes one, with a note.
+        reset: what a spike does to the voltage. NIR files do not say.
+        scheme: how decays are discretised. NIR files do not say.
+        spikes: at most one spike a step, or as many as the threshold fits (sinabs' habit), as a graded spike.
+        weight_bits: bits of a synaptic weight, 2 to 8.
+        input_range: least and greatest value of an input element; None takes (0, 1), spikes.
+        input_bits: 0 if inputs are integers already, else the bits to which real inputs are rounded.
+        calibration: sample inputs by input node, (N, T, *shape); ranges are then observed rather than proven.
+        target: the chip.
+        strict: losses are errors.
+        stock_only: only Processes that Lava ships.
+        allow_loop_delay: a loop through several connections may answer later than trained.
+        golden_steps: length of the golden input.
+        seed: of the golden input.
+    """
+
+    dt: float | None = None
+    reset: Reset = Reset.ZERO
+    scheme: Scheme = Scheme.EULER
+    spikes: Emit = Emit.SPIKE
+    weight_bits: int = 8
+    input_range: tuple[float, float] | None = None
+    input_bits: int = 0
+    calibration: Mapping[str, Array] = field(default_factory=dict)
+    target: str = "loihi2"
+    strict: bool = False
+    stock_only: bool = False
+    allow_loop_delay: bool = False
+    golden_steps: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems: list[Diagnostic] = []
+
+        def refuse(option: str, value: object, allowed: str) -> None:
+            problems.append(Diagnostic(code="LHC702", message=f"{option} = {value} has no meaning", help=allowed))
+
+        if self.dt is not None and not 0 < self.dt < float("inf"):
+            refuse("--dt", self.dt, "dt is a positive number, in the unit of the file's time constants")
+        if not 2 <= self.weight_bits <= 8:
+            refuse("--weight-bits", self.weight_bits, "synaptic weights have 2 to 8 bits")
+        if not (self.input_bits == 0 or 2 <= self.input_bits <= 16):
+            refuse("--input-bits", self.input_bits, "0 for integer inputs, or 2 to 16")
+        if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
+            refuse("--input-range", self.input_range, "give the least value, then the greatest")
+        if self.golden_steps < 1:
+            refuse("golden_steps", self.golden_steps, "at least one step")
+        if self.target != "loihi2":
+            refuse("--target", self.target, "known targets: loihi2")
+        if problems:
+            raise InputError(problems)
+
+    def described(self) -> dict[str, Any]:
+        """The options as JSON, calibration data left out but for its names."""
+        plain = asdict(self)
+        plain["calibration"] = sorted(self.calibration)
+        return {key: value.value if hasattr(value, "value") else value for key, value in plain.items()}

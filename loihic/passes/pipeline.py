@@ -1,0 +1,27 @@
+"""The default pipeline."""
+
+from __future__ import annotations
+
+from loihic.options import Options
+from loihic.passes.discretise import Discretise
+from loihic.passes.fuse import Fuse
+from loihic.passes.loops import BreakLoops
+from loihic.passes.manager import Pass
+from loihic.passes.quantise import Quantise
+from loihic.passes.retime import Retime
+from loihic.passes.shapes import InferShapes
+
+
+def float_pipeline(options: Options, dt: float) -> list[Pass]:
+    """From NIR's nodes to alternating points and maps; exact."""
+    return [
+        InferShapes(),
+        Discretise(dt=dt, scheme=options.scheme, reset=options.reset, spikes=options.spikes),
+        BreakLoops(),
+        Fuse(),
+    ]
+
+
+def integer_pipeline(options: Options) -> list[Pass]:
+    """From the fused graph to a timed integer program."""
+    return [Quantise(weight_bits=options.weight_bits), Retime(allow_loop_delay=options.allow_loop_delay)]

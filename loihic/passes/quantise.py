@@ -1,0 +1,239 @@
+"""Quantise: the one step from floats to integers. Nothing before it knows of bits, nothing after it of floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from loihic.errors import Diagnostic
+from loihic.golden import input_ranges
+from loihic.ir.graph import Fact, Graph, HardwareGraph
+from loihic.ir.linear import ConvMap, DenseMap, LinearMap, SparseMap, as_matrix
+from loihic.ir.node import Array, HardwareNode
+from loihic.ledger import Loss
+from loihic.ops.conv_synapse import ConvSynapse
+from loihic.ops.delay import StepDelay
+from loihic.ops.delay_line import DelayLine
+from loihic.ops.dense_synapse import DenseSynapse
+from loihic.ops.mapping import Map
+from loihic.ops.neuron import Neuron
+from loihic.ops.ports import Input, Output
+from loihic.ops.source import Sink, Source
+from loihic.ops.sparse_synapse import SparseSynapse
+from loihic.ops.synapse import Synapse
+from loihic.ops.traits import Emit
+from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
+from loihic.quant.neurons import lower_neuron
+from loihic.quant.ranges import StateRange, interval_ranges, observed_ranges
+from loihic.quant.scales import STATE_UNIT, Incoming, ScaleChoice, choose_scale
+from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
+
+MARGIN = 1.25  # by which calibrated ranges may be exceeded
+VOLTAGE_MARGIN = 4.0  # a voltage saturates rather than wraps: room beyond what was observed before it may
+GRADED_BITS = 15  # magnitude of graded messages between neurons
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a point sends: the real value of 1, and how many bits it takes (0 for binary spikes)."""
+
+    scale: float
+    bits: int
+
+
+@register_pass
+@dataclass(frozen=True, kw_only=True)
+class Quantise(Pass):
+    """One scale per population, weights to mantissas and exponents, decays to 12 bits, thresholds to 17 bits."""
+
+    name: ClassVar[str] = "quantise"
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FUSED})
+    gives: ClassVar[frozenset[Fact]] = frozenset({Fact.INTEGER})
+    weight_bits: int = 8
+
+    def run(self, graph: AnyGraph, context: CompileContext) -> AnyGraph:
+        return _Quantiser(graph, context, self.weight_bits).lowered()
+
+
+class _Quantiser:
+    """Lowers one fused graph; holds what is shared between its nodes."""
+
+    def __init__(self, graph: AnyGraph, context: CompileContext, weight_bits: int) -> None:
+        self.graph, self.context, self.bits = graph, context, weight_bits
+        self.inputs = input_ranges(graph, context.options)
+        self.calibrated = bool(context.options.calibration)
+        self.observed = observed_ranges(graph, self.inputs.sample)
+        self.bounds = interval_ranges(graph, self.inputs.real, self.observed)
+        self.choices: dict[str, ScaleChoice] = {}
+        self.under_way: set[str] = set()
+
+    def lowered(self) -> HardwareGraph:
+        nodes: dict[str, HardwareNode] = {}
+        for name, node in self.graph.nodes.items():
+            if isinstance(node, Input):
+                nodes[name] = self.inputs.source(name, node)
+            elif isinstance(node, Neuron):
+                nodes[name] = lower_neuron(
+                    name, node, self._choice(name).scale, self._out_shift(name), self.graph.shapes[name], self.context)
+                self._note_range(name, node)
+            elif isinstance(node, Map):
+                nodes[name] = self._synapse(name, node)
+            elif isinstance(node, StepDelay):
+                late = int(node.steps.size > 0 and int(node.steps.min()) < 1)
+                nodes[name] = DelayLine(origins=node.origins, shape=node.shape, steps=node.steps + late, late=late)
+            elif isinstance(node, Output):
+                source = self.graph.incoming[name][0].src
+                nodes[name] = Sink(origins=node.origins, shape=node.shape, scale=self._message(source).scale)
+        return Graph(nodes=nodes, edges=self.graph.edges, shapes=self.graph.shapes,
+                     facts=self.graph.facts, dt=self.graph.dt)
+
+    def _limits(self, name: str, node: Neuron) -> StateRange:
+        """The ranges to provide for: proven ones, or calibrated ones with a margin; v may be left to saturate."""
+        bound, seen = self.bounds[name], self.observed[name]
+        u = bound.u
+        if self.calibrated:
+            u = (max(bound.u[0], MARGIN * seen.u[0]), min(bound.u[1], MARGIN * seen.u[1]))
+        floor = max(float(np.max(node.threshold, initial=0.0)), seen.reach("v"))
+        v = (max(bound.v[0], -VOLTAGE_MARGIN * floor), min(bound.v[1], VOLTAGE_MARGIN * floor))
+        return StateRange(u=u, v=v)
+
+    def _choice(self, name: str) -> ScaleChoice:
+        if name not in self.choices:
+            node = self.graph.nodes[name]
+            assert isinstance(node, Neuron)
+            self.under_way.add(name)
+            groups = []
+            for edge in self.graph.incoming[name]:
+                linear = self._map(edge.src)
+                source = self.graph.incoming[edge.src][0].src
+                conv = _fits_conv(linear)
+                if source in self.under_way and self._is_graded(source):
+                    continue  # its scale depends on this one; a convolution there falls back to sparse weights
+                groups.append(Incoming(weights=_values(linear) * self._message(source).scale, conv=conv))
+            self.choices[name] = choose_scale(node, self._limits(name, node), groups, self.bits)
+            self.under_way.discard(name)
+        return self.choices[name]
+
+    def _map(self, name: str) -> LinearMap:
+        node = self.graph.nodes[name]
+        assert isinstance(node, Map)
+        return node.linear if _fits_conv(node.linear) else as_matrix(node.linear)
+
+    def _is_graded(self, name: str) -> bool:
+        node = self.graph.nodes[name]
+        return isinstance(node, Neuron) and node.emit is Emit.STATE
+
+    def _out_shift(self, name: str) -> int:
+        """How far a graded voltage is shifted before it is sent: not at all to the host, to 16 bits between neurons."""
+        if not self._is_graded(name):
+            return 0
+        if all(isinstance(self.graph.nodes[edge.dst], Output) for edge in self.graph.outgoing[name]):
+            return 0
+        node = self.graph.nodes[name]
+        assert isinstance(node, Neuron)
+        reach = self._limits(name, node).reach("v") * self._choice(name).scale * STATE_UNIT
+        return max(0, int(np.ceil(np.log2(max(reach, 1.0)))) - GRADED_BITS)
+
+    def _message(self, name: str) -> Message:
+        node = self.graph.nodes[name]
+        if isinstance(node, Input):
+            return Message(scale=self.inputs.scale[name], bits=self.inputs.bits[name])
+        if isinstance(node, StepDelay):
+            return self._message(self.graph.incoming[name][0].src)
+        assert isinstance(node, Neuron)
+        if node.emit is Emit.SPIKE:
+            return Message(scale=1.0, bits=0)
+        if node.emit is Emit.MULTI:
+            return Message(scale=1.0, bits=16)
+        scale = 2.0 ** self._out_shift(name) / (STATE_UNIT * self._choice(name).scale)
+        return Message(scale=scale, bits=GRADED_BITS + 1)
+
+    def _synapse(self, name: str, node: Map) -> HardwareNode:
+        target = self.graph.outgoing[name][0].dst
+        message = self._message(self.graph.incoming[name][0].src)
+        linear = self._map(name).scaled(np.full(1, message.scale * self._choice(target).scale))
+        values = _values(linear)
+        if isinstance(linear, ConvMap) and CONV_GRID[self.bits].fits(float(values.min()), float(values.max())):
+            return self._finish(name, node, values, _conv_synapse(linear, node, self.bits, message.bits))
+        linear = as_matrix(linear)
+        values = _values(linear)
+        mode = sign_mode_of(values)
+        where = grid(mode, self.bits)
+        exponent = choose_exponent(values, where)
+        if exponent is None:
+            self.context.report(Diagnostic(
+                code="LHC403", message="the weights do not fit any exponent", node=name,
+                param=f"largest weight is {np.abs(values).max():g} integer units; the limit is {255 * 2**7}",
+                help="give --calibration or a narrower --input-range"))
+            exponent = 0
+        mantissas = where.round(values / 2.0**exponent)
+        common = {
+            "origins": node.origins, "in_shape": linear.in_shape, "out_shape": linear.out_shape, "exponent": exponent,
+            "num_weight_bits": self.bits, "sign_mode": mode, "message_bits": message.bits}
+        made: Synapse
+        if isinstance(linear, DenseMap):
+            made = DenseSynapse(weights=mantissas.reshape(linear.matrix.shape), **common)  # type: ignore[arg-type]
+        else:
+            assert isinstance(linear, SparseMap)
+            made = SparseSynapse(data=mantissas, indices=linear.matrix.indices.astype(np.int64),
+                                 indptr=linear.matrix.indptr.astype(np.int64), **common)  # type: ignore[arg-type]
+        return self._finish(name, node, values, made)
+
+    def _finish(self, name: str, node: Map, wanted: Array, made: Synapse) -> Synapse:
+        """Write the rounding of a synapse's weights into the ledger."""
+        actual = mantissas_of(made) * 2.0**made.exponent
+        power = float(np.sqrt(np.mean(wanted**2))) if wanted.size else 0.0
+        error = float(np.sqrt(np.mean((actual - wanted) ** 2))) / power if power else 0.0
+        if error > 1e-12:
+            self.context.ledger.add(Loss(
+                node=name, kind="weights", param="weight", wanted=f"{wanted.size} real numbers",
+                actual=f"{made.num_weight_bits}-bit mantissas << {made.exponent}", error=error,
+                why="rounded to the synapse's grid; relative root mean square error"))
+        return made
+
+    def _note_range(self, name: str, node: Neuron) -> None:
+        """Say whether the states are proven in range, or may saturate or wrap beyond what was observed."""
+        scale = self._choice(name).scale
+        for state in ("u", "v"):
+            room = ((1 << 23) - 1) / (STATE_UNIT * scale)
+            spiking = state == "v" and node.emit is Emit.SPIKE
+            needed = -self.bounds[name].v[0] if spiking else self.bounds[name].reach(state)
+            if needed > room * (1 + 1e-9):
+                self.context.ledger.add(Loss(
+                    node=name, kind="range", param=state, wanted=f"up to {needed:.4g}", actual=f"up to {room:.4g}",
+                    why=("wraps" if state == "u" else "saturates") + " beyond; provided for "
+                    + ("the calibration data with a margin" if self.calibrated else "what the golden run reached")))
+
+
+def _fits_conv(linear: LinearMap) -> bool:
+    """Whether Lava's Conv can express a convolution: the same padding on both sides."""
+    return isinstance(linear, ConvMap) and all(low == high for low, high in linear.pads)
+
+
+def _values(linear: LinearMap) -> Array:
+    """The weights, flat."""
+    if isinstance(linear, ConvMap):
+        return linear.kernel.reshape(-1)
+    matrix = as_matrix(linear)
+    return np.asarray(matrix.matrix.reshape(-1) if isinstance(matrix, DenseMap) else matrix.to_csr().data)
+
+
+def mantissas_of(synapse: HardwareNode) -> Array:
+    """The integer weights of any synapse, flat."""
+    if isinstance(synapse, ConvSynapse):
+        return synapse.kernel.reshape(-1)
+    if isinstance(synapse, DenseSynapse):
+        return synapse.weights.reshape(-1)
+    assert isinstance(synapse, SparseSynapse)
+    return synapse.data
+
+
+def _conv_synapse(linear: ConvMap, node: Map, bits: int, message_bits: int) -> ConvSynapse:
+    return ConvSynapse(
+        origins=node.origins, in_shape=linear.in_shape, out_shape=linear.out_shape, num_weight_bits=bits,
+        message_bits=message_bits, kernel=CONV_GRID[bits].round(linear.kernel), stride=linear.stride,
+        padding=(linear.pads[0][0], linear.pads[1][0]), dilation=linear.dilation, groups=linear.groups)
+
+

@@ -1,0 +1,177 @@
+"""A compiled program: integers, float reference, ledger and provenance; what `loihic.compile` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loihic.errors import InputError, fail
+from loihic.golden import fit_inputs
+from loihic.ir.graph import HardwareGraph, SourceGraph
+from loihic.ir.node import Array, Shape
+from loihic.ledger import Ledger
+from loihic.ops.source import Sink, Source
+from loihic.sim.simulator import simulate
+
+if TYPE_CHECKING:
+    from loihic.verify import Verdict
+
+BACKENDS = ("sim", "lava", "loihi2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a run gave.
+
+    Attributes:
+        outputs: per output node, (N, T, *shape), aligned unless `raw`: index t answers input step t.
+        recorded: per (node, state), (N, steps, *shape), never aligned.
+        latency: in steps, per output.
+    """
+
+    outputs: dict[str, Array]
+    recorded: dict[tuple[str, str], Array] = field(default_factory=dict)
+    latency: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """An exact integer program with everything needed to run, check and explain it.
+
+    Attributes:
+        graph: the timed hardware graph.
+        source: the fused float graph it was lowered from, for comparison.
+        ledger: every difference from what was trained.
+        options: the options it was compiled with, as plain data.
+        provenance: the model's name and digest, versions, dt and where it came from.
+        golden: the golden input per Source, integers (T, *shape).
+        golden_output: what the simulator answered to it, per Sink, aligned.
+    """
+
+    graph: HardwareGraph
+    source: SourceGraph
+    ledger: Ledger
+    options: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    golden: Mapping[str, Array] = field(default_factory=dict)
+    golden_output: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> dict[str, Source]:
+        """Input ports by name."""
+        return {name: node for name, node in self.graph.nodes.items() if isinstance(node, Source)}
+
+    @property
+    def outputs(self) -> dict[str, Sink]:
+        """Output ports by name."""
+        return {name: node for name, node in self.graph.nodes.items() if isinstance(node, Sink)}
+
+    @property
+    def input_shapes(self) -> dict[str, Shape]:
+        """Shape of one step of each input."""
+        return {name: node.shape for name, node in self.inputs.items()}
+
+    @property
+    def latency(self) -> int:
+        """Steps from an input to the slowest output that answers it."""
+        return max((sink.latency for sink in self.outputs.values()), default=0)
+
+    def encode(self, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+        """Integers (N, T, *shape) per Source from a user's arrays.
+
+        Raises:
+            InputError: LHC110 for shapes and names, LHC111 for values outside the compiled range.
+        """
+        fitted = fit_inputs(x, self.input_shapes)
+        encoded = {}
+        for name, values in fitted.items():
+            source = self.inputs[name]
+            integers = source.encode(values)
+            if source.exact and not np.array_equal(integers * source.scale, values):
+                fail("LHC111", f"input {name} holds values that are not whole", node=name, error=InputError,
+                     param="the program was compiled for integer inputs (spikes or counts)",
+                     help="compile with --input-range LO HI --input-bits 8, or with --calibration")
+            low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
+            if low < source.low or high > source.high:
+                scale = source.scale
+                fail("LHC111", f"input {name} leaves the range that the program was compiled for", node=name,
+                     param=f"values {low * scale:g}..{high * scale:g}, "
+                           f"compiled for {source.low * scale:g}..{source.high * scale:g}",
+                     help=f"compile with --input-range {low * scale:g} {high * scale:g}", error=InputError)
+            encoded[name] = integers
+        return encoded
+
+    def run(self, x: Array | Mapping[str, Array] | None = None, *, backend: str = "sim", raw: bool = False,
+            record: Iterable[tuple[str, str]] = (), timeout: float | None = None,
+            progress: Callable[[int], None] | None = None) -> Result:
+        """Run the program; without `x`, on its golden input.
+
+        Args:
+            x: (T, *shape) or (N, T, *shape), or such arrays by input name; samples are independent runs.
+            backend: ``sim``, ``lava`` or ``loihi2``.
+            raw: leave the latency in the outputs.
+            record: (node, state) pairs to keep: u, v or out of a population.
+            timeout: seconds, for Lava.
+            progress: called with the number of steps done (sim only).
+
+        Raises:
+            InputError: the input does not fit.
+            BackendError: the backend is missing or failed.
+        """
+        encoded = {n: g[None] for n, g in self.golden.items()} if x is None else self.encode(x)
+        length = next(iter(encoded.values())).shape[1]
+        steps = length + self.latency
+        wanted = self._known(record)
+        if backend == "sim":
+            outputs, recorded = simulate(self.graph, encoded, steps, record=wanted, progress=progress)
+        elif backend in BACKENDS:
+            from loihic.targets.lava.backend import run_on_lava
+
+            outputs, recorded = run_on_lava(
+                self.graph, encoded, steps, record=wanted, timeout=timeout, hardware=backend == "loihi2")
+        else:
+            fail("LHC702", f"unknown backend {backend!r}", error=InputError, help=f"one of {', '.join(BACKENDS)}")
+        latency = {name: sink.latency for name, sink in self.outputs.items()}
+        if not raw:
+            outputs = {n: values[:, latency[n] : latency[n] + length] for n, values in outputs.items()}
+        return Result(outputs=outputs, recorded=recorded, latency=latency)
+
+    def _known(self, record: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        from loihic.ops.compartment import Compartment
+
+        wanted = list(record)
+        populations = [name for name, node in self.graph.nodes.items() if isinstance(node, Compartment)]
+        for node, state in wanted:
+            if node not in populations or state not in ("u", "v", "out"):
+                fail("LHC701", f"nothing to record is called {node}.{state}", error=InputError,
+                     help=f"populations: {', '.join(populations)}; states: u, v, out")
+        return wanted
+
+    def run_float(self, x: Array | Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """The float reference on the same inputs (as rounded for the program): per output (N, T, *shape), aligned."""
+        from loihic.sim.reference import run_reference
+
+        encoded = {n: g[None] for n, g in self.golden.items()} if x is None else self.encode(x)
+        scaled = {name: values * self.inputs[name].scale for name, values in encoded.items()}
+        return run_reference(self.source, scaled)
+
+    def dequantise(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs in the trained network's units."""
+        return {name: values * self.outputs[name].scale for name, values in outputs.items()}
+
+    def verify(self, x: Array | Mapping[str, Array] | None = None, *, against: str = "lava",
+               timeout: float | None = None) -> Verdict:
+        """Compare the simulator with Lava, the float reference or the golden output; see `loihic.verify`."""
+        from loihic.verify import verify
+
+        return verify(self, x, against=against, timeout=timeout)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the program to one file; see `loihic.artifact`."""
+        from loihic.artifact import save
+
+        return save(self, Path(path))

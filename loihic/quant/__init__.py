@@ -1,0 +1,1 @@
+"""Fixed-point formats, ranges, scales: how numbers become integers."""

@@ -1,0 +1,108 @@
+"""One scale per population: how many integer units make one real unit, chosen so that states fit and weights err least."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from loihic.ir.node import Array
+from loihic.ops.neuron import Neuron
+from loihic.ops.traits import Emit
+from loihic.quant.fixed import (
+    ACTIVATION_SHIFT,
+    BIAS_EXPONENT_MAX,
+    BIAS_MANTISSA_MAX,
+    STATE_LIMIT,
+    THRESHOLD_MAX,
+)
+from loihic.quant.ranges import StateRange
+from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
+
+CANDIDATES = 48  # scales tried over one octave
+STATE_UNIT = 1 << ACTIVATION_SHIFT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incoming:
+    """A synapse group as the choice of a scale sees it: real weights per unit of message, and whether it is a Conv."""
+
+    weights: Array
+    conv: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScaleChoice:
+    """The chosen scale, and the limits it had to keep: name of the limit to greatest scale."""
+
+    scale: float
+    limits: dict[str, float]
+
+    @property
+    def binding(self) -> str:
+        """The limit that mattered."""
+        return min(self.limits, key=lambda key: self.limits[key])
+
+
+def choose_scale(node: Neuron, limits: StateRange, groups: Sequence[Incoming], bits: int) -> ScaleChoice:
+    """The scale S: a weight w becomes S w in units of the accumulated sum, a state x becomes 64 S x.
+
+    `limits` are the states' greatest real values to provide for. Within the octave below the greatest feasible scale,
+    the one is taken with which weights and threshold round best.
+    """
+    caps = {"nothing": float(THRESHOLD_MAX)}
+
+    def cap(name: str, room: float, reach: float) -> None:
+        if reach > 0:
+            caps[name] = room / reach
+
+    half_range = (STATE_LIMIT - 1) / STATE_UNIT * 0.995  # the rest is for what rounding adds
+    cap("u", half_range, limits.reach("u"))
+    cap("v", half_range, limits.reach("v") if node.emit is not Emit.SPIKE else -limits.v[0])
+    threshold = float(np.max(node.threshold, initial=0.0)) if node.emit is not Emit.STATE else 0.0
+    cap("vth", float(THRESHOLD_MAX), threshold)
+    largest_bias = max(float(np.max(np.abs(bias), initial=0.0)) for bias in (node.bias_u, node.bias_v))
+    cap("bias", float(BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / STATE_UNIT, largest_bias)
+    for group in groups:
+        most, least = float(group.weights.max(initial=0.0)), float(group.weights.min(initial=0.0))
+        if group.conv:
+            cap("conv weights", CONV_GRID[bits].high / max(most, -least) if max(most, -least) else np.inf, 1.0)
+        else:
+            cap("weights", 2.0**7 * 254, max(most, -least))
+    greatest = min(caps.values())
+    scale = min(_candidates(node, greatest), key=lambda s: (_error(node, groups, bits, s), -s))
+    return ScaleChoice(scale=scale, limits=caps)
+
+
+def _candidates(node: Neuron, greatest: float) -> list[float]:
+    """Scales in the octave below `greatest`; those that make a uniform threshold whole where there is one."""
+    scales = [greatest * 2.0 ** (-i / CANDIDATES) for i in range(CANDIDATES)]
+    threshold = node.threshold
+    if node.emit is not Emit.STATE and threshold.size and np.all(threshold == threshold.flat[0]) and threshold.flat[0]:
+        unit = float(threshold.flat[0])
+        wholes = sorted({np.floor(s * unit) for s in scales} - {0.0}, reverse=True)
+        scales = [whole / unit for whole in wholes] or scales
+    return scales
+
+
+def _error(node: Neuron, groups: Sequence[Incoming], bits: int, scale: float) -> float:
+    """Squared rounding error of weights and thresholds, relative to their own squares."""
+    error = 0.0
+    for group in groups:
+        wanted = group.weights * scale
+        power = float(np.sum(wanted**2))
+        if not power:
+            continue
+        where = CONV_GRID[bits] if group.conv else grid(sign_mode_of(wanted), bits)
+        exponent = 0 if group.conv else choose_exponent(wanted, where)
+        if exponent is None:
+            return float("inf")
+        actual = where.round(wanted / 2.0**exponent) * 2.0**exponent
+        error += float(np.sum((actual - wanted) ** 2)) / power
+    if node.emit is not Emit.STATE:
+        wanted = node.threshold * scale
+        power = float(np.mean(wanted**2)) if wanted.size else 0.0
+        if power:
+            error += float(np.mean((np.rint(wanted) - wanted) ** 2)) / power
+    return error

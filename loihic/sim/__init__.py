@@ -1,0 +1,1 @@
+"""The bit-accurate simulator, and the float reference."""

@@ -1,0 +1,97 @@
+"""The float reference: NIR's equations, step by step, on any discretised graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from loihic.ir.graph import Graph
+from loihic.ir.node import Array
+from loihic.ops.delay import StepDelay
+from loihic.ops.mapping import Map
+from loihic.ops.neuron import Neuron
+from loihic.ops.ports import Input, Output
+from loihic.ops.traits import LinearNode
+
+Observer = Callable[[str, Mapping[str, Array], Array], None]
+
+
+def run_reference(graph: Graph[Any], inputs: Mapping[str, Array], *, observe: Observer | None = None,
+                  steps: int | None = None) -> dict[str, Array]:
+    """Run a discretised source graph in float64.
+
+    Args:
+        graph: with loops broken; edges with a delay of d carry the value of d steps ago, zero before.
+        inputs: per Input node, (N, T, *shape).
+        observe: called per neuron and step with the name, the states after the step and what was sent.
+        steps: number of steps; the inputs' length by default, zeros after their end.
+
+    Returns:
+        Per Output node, (N, T, *shape).
+    """
+    batch, length = next(iter(inputs.values())).shape[:2]
+    steps = length if steps is None else steps
+    order = graph.order()
+    states: dict[str, Any] = {
+        name: node.initial(batch) for name, node in graph.nodes.items() if isinstance(node, Neuron | StepDelay)}
+    depth = {name: 1 + max((e.delay for e in graph.outgoing[name]), default=0) for name in order}
+    history: dict[str, list[Array]] = {name: [] for name in order}
+    outputs: dict[str, list[Array]] = {name: [] for name, node in graph.nodes.items() if isinstance(node, Output)}
+    for t in range(steps):
+        for name in order:
+            node = graph.nodes[name]
+            if isinstance(node, Input):
+                value = np.asarray(inputs[name][:, t] if t < length else np.zeros_like(inputs[name][:, 0]), dtype=float)
+            else:
+                value = _step(graph, name, states, _arriving(graph, name, history, batch))
+                if observe is not None and isinstance(node, Neuron):
+                    observe(name, states[name], value)
+            if name in outputs:
+                outputs[name].append(value)
+            history[name].append(value)
+            del history[name][: -depth[name]]
+    return {name: np.stack(values, axis=1) for name, values in outputs.items()}
+
+
+def _arriving(graph: Graph[Any], name: str, history: Mapping[str, list[Array]], batch: int) -> Array:
+    """The sum of what arrives at a node in the step that is being computed."""
+    total: Array | None = None
+    for edge in graph.incoming[name]:
+        past = history[edge.src]
+        # A source computed in this step has its value at the end; a delayed edge may reach a source not yet computed.
+        index = len(past) - 1 - edge.delay + _behind(graph, edge.src, name)
+        value = past[index] if 0 <= index < len(past) else np.zeros((batch, *graph.shapes[edge.src]))
+        total = value if total is None else total + value
+    assert total is not None
+    return total
+
+
+def _behind(graph: Graph[Any], src: str, dst: str) -> int:
+    """1 if `src` comes after `dst` in the order of a step, so that its newest value is the previous step's."""
+    rank = _ranks(graph)
+    return int(rank[src] >= rank[dst])
+
+
+def _ranks(graph: Graph[Any]) -> Mapping[str, int]:
+    cached: Mapping[str, int] | None = graph.__dict__.get("_ranks")
+    if cached is None:
+        cached = {name: i for i, name in enumerate(graph.order())}
+        graph.__dict__["_ranks"] = cached
+    return cached
+
+
+def _step(graph: Graph[Any], name: str, states: dict[str, Any], x: Array) -> Array:
+    node = graph.nodes[name]
+    if isinstance(node, Neuron | StepDelay):
+        return node.step(states[name], x)
+    if isinstance(node, Map):
+        return node.linear.apply(x)
+    if isinstance(node, LinearNode):
+        value = node.linear_map(x.shape[1:]).apply(x)
+        bias = node.constant()
+        return value if bias is None else value + bias
+    if isinstance(node, Output):
+        return x.reshape(x.shape[0], *graph.shapes[name])
+    raise TypeError(f"{name}: {node.op} has no float step; discretise the graph first")
