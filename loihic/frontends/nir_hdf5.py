@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from loihic.errors import InputError, fail
+from loihic.frontends.hdf5_heap import heap_fault
 from loihic.frontends.nir_schema import Malformed
 from loihic.frontends.raw import Array
 
@@ -79,9 +80,12 @@ class SafeFile:
         try:
             # From memory, so that what is hashed is what is read, and no lock is taken on the user's file.
             self._file = h5py.File(h5py.h5f.open_file_image(image))
+            fault = heap_fault(image)
         except HDF5_ERRORS as error:
+            fault = _short(error)
+        if fault:
             what = "truncated or damaged" if image.startswith(_SIGNATURE) else "not an HDF5 file"
-            fail("LHC101", f"{os.fspath(path)} is {what}", param=_short(error), error=InputError,
+            fail("LHC101", f"{os.fspath(path)} is {what}", param=fault, error=InputError,
                  help="export or download it again")
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ def grid(sign_mode: SignMode, bits: int) -> WeightGrid:
     return WeightGrid(step=step, low=-256 + step, high=0)
 
 
-CONV_GRID = {bits: WeightGrid(step=1 << (9 - bits), low=-128, high=128 - (1 << (9 - bits))) for bits in range(2, 9)}
+CONV_GRID = {bits: WeightGrid(step=1 << (9 - bits), low=-256, high=256 - (1 << (9 - bits))) for bits in range(2, 9)}
 
 
 def sign_mode_of(values: Array) -> SignMode:

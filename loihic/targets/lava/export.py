@@ -14,7 +14,7 @@ import numpy as np
 
 from loihic.errors import InputError, fail
 from loihic.targets.lava.network import ArgValue, LavaNetwork, LavaProcess
-from loihic.targets.lava.worker import save_arrays
+from loihic.targets.lava.worker import Array, save_arrays
 
 HERE = Path(__file__).resolve().parent
 SCRIPT = "run.py"
@@ -36,7 +36,7 @@ sample(s) of {steps} steps reads inputs.npz and writes result.npz: for each reco
 """
 
 
-def check_inputs(network: LavaNetwork, inputs: Mapping[str, np.ndarray]) -> int:
+def check_inputs(network: LavaNetwork, inputs: Mapping[str, Array]) -> int:
     """The number of samples in `inputs`; 1 if the network has no inputs.
 
     Raises:
@@ -63,7 +63,7 @@ def check_inputs(network: LavaNetwork, inputs: Mapping[str, np.ndarray]) -> int:
     return 1 if samples is None else samples
 
 
-def _argument(process: LavaProcess, key: str, value: ArgValue, tensors: dict[str, np.ndarray]) -> Any:
+def _argument(process: LavaProcess, key: str, value: ArgValue, tensors: dict[str, Array]) -> Any:
     """`value` as JSON; an array goes into `tensors` and becomes a reference."""
     if isinstance(value, np.ndarray):
         tensor = f"{len(tensors)}.{process.name}.{key}"
@@ -74,14 +74,14 @@ def _argument(process: LavaProcess, key: str, value: ArgValue, tensors: dict[str
     return value.item() if isinstance(value, np.generic) else value
 
 
-def write_network(network: LavaNetwork, inputs: Mapping[str, np.ndarray], steps: int, folder: Path) -> None:
+def write_network(network: LavaNetwork, inputs: Mapping[str, Array], steps: int, folder: Path) -> None:
     """Write network.json, tensors.npz, inputs.npz and the scripts that run them into the existing `folder`.
 
     Raises:
         InputError: the inputs do not fit the network.
     """
     samples = check_inputs(network, inputs)
-    tensors: dict[str, np.ndarray] = {}
+    tensors: dict[str, Array] = {}
     description = {
         "format": FORMAT, "steps": int(steps), "samples": samples,
         "processes": [
@@ -115,7 +115,7 @@ def _is_export(folder: Path) -> bool:
 
 
 def export_network(
-    network: LavaNetwork, inputs: Mapping[str, np.ndarray], steps: int, folder: Path, *, name: str
+    network: LavaNetwork, inputs: Mapping[str, Array], steps: int, folder: Path, *, name: str
 ) -> None:
     """Write `folder` (new, empty, or an older export, which is replaced) with all that is needed to run `network`.
 

@@ -19,8 +19,10 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
 
-Ints = int | np.ndarray
+Array = NDArray[Any]
+Ints = int | Array
 Shape = tuple[int, ...]
 
 STATE_LIMIT = 2**23
@@ -36,7 +38,7 @@ RESETS = ("zero", "subtract", "none")
 OUTPUTS = ("spike", "multi", "graded")
 
 
-def _per_neuron(name: str, value: Ints, shape: Shape, low: int, high: int) -> np.ndarray:
+def _per_neuron(name: str, value: Ints, shape: Shape, low: int, high: int) -> Array:
     """`value` broadcast to `shape` as int32; ValueError if it does not broadcast or leaves [low, high]."""
     array = np.asarray(value)
     if array.size and (array.min() < low or array.max() > high):
@@ -44,12 +46,12 @@ def _per_neuron(name: str, value: Ints, shape: Shape, low: int, high: int) -> np
     return np.array(np.broadcast_to(array, shape), dtype=np.int32)
 
 
-def shift_toward_zero(x: np.ndarray, bits: int) -> np.ndarray:
+def shift_toward_zero(x: Array, bits: int) -> Array:
     """x / 2**bits, rounded toward zero: how the chip multiplies by a decay."""
     return np.sign(x) * (np.abs(x) >> bits)
 
 
-def wrap_current(x: np.ndarray) -> np.ndarray:
+def wrap_current(x: Array) -> Array:
     """The int64 sum `x` as Lava's LIF stores a current: first modulo 2**32, then wrapped once at 24 bits.
 
     Once only: a sum beyond 3 * 2**23 is still outside 24 bits afterwards. +2**23 stays, -2**23 becomes +2**23.
@@ -115,16 +117,16 @@ class PyNeuronModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    u: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
-    v: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
-    du: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    dv: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    vth: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    ibias_mant: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    ibias_exp: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    vbias_mant: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    vbias_exp: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    v_init: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    u: Array = LavaPyType(np.ndarray, np.int32, precision=24)
+    v: Array = LavaPyType(np.ndarray, np.int32, precision=24)
+    du: Array = LavaPyType(np.ndarray, np.int32)
+    dv: Array = LavaPyType(np.ndarray, np.int32)
+    vth: Array = LavaPyType(np.ndarray, np.int32)
+    ibias_mant: Array = LavaPyType(np.ndarray, np.int32)
+    ibias_exp: Array = LavaPyType(np.ndarray, np.int32)
+    vbias_mant: Array = LavaPyType(np.ndarray, np.int32)
+    vbias_exp: Array = LavaPyType(np.ndarray, np.int32)
+    v_init: Array = LavaPyType(np.ndarray, np.int32)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -152,7 +154,7 @@ class PyNeuronModel(PyLoihiProcessModel):  # type: ignore[misc]
         self.v[:] = v
         self.s_out.send(out.astype(np.int32))
 
-    def _fire(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _fire(self, v: Array) -> tuple[Array, Array]:
         """The output for membrane `v`, and `v` after the reset."""
         if self.output == "graded":
             return v >> self.out_shift, v
@@ -196,8 +198,8 @@ class PyDelayLineModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    steps: np.ndarray = LavaPyType(np.ndarray, np.int32)
-    buffer: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    steps: Array = LavaPyType(np.ndarray, np.int32)
+    buffer: Array = LavaPyType(np.ndarray, np.int32)
 
     def run_spk(self) -> None:
         """One step; sends before it receives, as Lava's Dense does, so that a loop through it does not deadlock."""
@@ -242,7 +244,7 @@ class _RecordingModel(PyLoihiProcessModel):  # type: ignore[misc]
         self.path: str = proc_params["path"]
         self.log = np.zeros((proc_params["steps"], *proc_params["shape"]), dtype=np.int32)
 
-    def record(self, values: np.ndarray) -> None:
+    def record(self, values: Array) -> None:
         """Keep the values of this step, and write them all after the last."""
         self.log[self.time_step - 1] = values
         if self.time_step == len(self.log):

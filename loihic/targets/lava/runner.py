@@ -14,12 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 from loihic.errors import BackendError, fail
 from loihic.targets.lava.export import SCRIPT, write_network
 from loihic.targets.lava.network import LavaNetwork
-from loihic.targets.lava.worker import load_arrays
+from loihic.targets.lava.worker import Array, load_arrays
 
 REPORT_LINES = 12
 GRACE_SECONDS = 2.0
@@ -126,9 +124,9 @@ def run_script(
 
 
 def run_network(
-    network: LavaNetwork, inputs: Mapping[str, np.ndarray], steps: int, *, timeout: float, hardware: bool = False,
+    network: LavaNetwork, inputs: Mapping[str, Array], steps: int, *, timeout: float, hardware: bool = False,
     on_progress: Callable[[str], None] | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Array]:
     """Run `network` on Lava.
 
     Args:

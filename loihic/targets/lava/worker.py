@@ -15,6 +15,7 @@ shorter than the run are followed by zeros. Every sample starts from the initial
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -32,8 +33,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 Json = dict[str, Any]
+Array = NDArray[Any]
 CSR_PARTS = ("data", "indices", "indptr", "shape")
 HARDWARE_MODULES = ("lava.magma.compiler.subcompilers.nc", "lava.proc.embedded_io")
 SPIKING_KINDS = ("lava.proc.lif.process.LIF", "lava.proc.lif.process.LIFReset")
@@ -42,7 +45,7 @@ SPIKING_KINDS = ("lava.proc.lif.process.LIF", "lava.proc.lif.process.LIFReset")
 GRADED_MESSAGE_BITS = 24
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write `arrays` as an .npz file; unlike `numpy.savez` it takes any name. Written aside, then renamed."""
     temporary = path.with_name(path.name + ".tmp")
     with zipfile.ZipFile(temporary, "w", allowZip64=True) as archive:
@@ -52,7 +55,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     os.replace(temporary, path)
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, Array]:
     """The arrays of an .npz file, by name; pickled objects are refused."""
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
@@ -81,7 +84,7 @@ def process_class(kind: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def constructor_arguments(args: Json, tensors: Mapping[str, np.ndarray]) -> Json:
+def constructor_arguments(args: Json, tensors: Mapping[str, Array]) -> Json:
     """The keyword arguments that `args` stands for.
 
     Lists become tuples, tensor references arrays, a sign mode's name the enum's member; ``X_data``, ``X_indices``,
@@ -130,7 +133,7 @@ class Network:
     """
 
     def __init__(
-        self, description: Json, names: set[str], tensors: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray],
+        self, description: Json, names: set[str], tensors: Mapping[str, Array], inputs: Mapping[str, Array],
         folder: Path, hardware: bool,
     ) -> None:
         self.steps: int = description["steps"]
@@ -155,7 +158,7 @@ class Network:
             if item["process"] in names:
                 self._add_probe(item, folder / f"probe{index}.npy")
 
-    def _add_process(self, item: Json, tensors: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray]) -> None:
+    def _add_process(self, item: Json, tensors: Mapping[str, Array], inputs: Mapping[str, Array]) -> None:
         name = item["name"]
         try:
             arguments = constructor_arguments(item["args"], tensors)
@@ -167,7 +170,7 @@ class Network:
             raise ValueError(f"process {name!r} ({item['kind']}) cannot be built: {error}") from error
         self.processes[name].name = name
 
-    def _source(self, name: str, values: np.ndarray, shape: tuple[int, ...]) -> Any:
+    def _source(self, name: str, values: Array, shape: tuple[int, ...]) -> Any:
         """A source that sends `values` (T, *shape) and then zeros to the end of the run."""
         from lava.proc.io.source import RingBuffer
 
@@ -210,7 +213,7 @@ class Network:
         self.recorders.append(recorder)
         self.files[item["key"]] = file
 
-    def run(self) -> dict[str, np.ndarray]:
+    def run(self) -> dict[str, Array]:
         """Run all steps; for each key (steps, *shape). RuntimeError if one of Lava's processes fails."""
         from lava.magma.core.run_conditions import RunSteps
         from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
@@ -260,8 +263,9 @@ class ActorWatch:
 
 def end_badly(report: str) -> None:
     """Write `report` to stderr and end this process and its children at once, without waiting for any of them."""
-    sys.stderr.write(report.rstrip() + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody may be left to read it
+        sys.stderr.write(report.rstrip() + "\n")
+        sys.stderr.flush()
     for child in multiprocessing.active_children():
         child.terminate()
     os._exit(1)
@@ -299,7 +303,7 @@ def run_folder(folder: Path, hardware: bool) -> None:
         check_hardware(description)
     recorded = {item["process"] for item in (*description["taps"], *description["probes"])}
     groups = [group for group in components(description) if group & recorded]
-    results: dict[str, list[np.ndarray]] = {item["key"]: [] for item in (*description["taps"], *description["probes"])}
+    results: dict[str, list[Array]] = {item["key"]: [] for item in (*description["taps"], *description["probes"])}
     samples: int = description["samples"]
     for index in range(samples):
         sample = {name: array[index] for name, array in inputs.items()}
@@ -325,7 +329,8 @@ def main() -> None:
     try:
         load_sibling("compat").install()
         run_folder(arguments.folder, arguments.hardware)
-    except BaseException:  # whatever it is, Lava's processes must not outlive it, and a normal exit would wait for them
+    # Whatever it is, Lava's processes must not outlive it, and a normal exit would wait for them.
+    except BaseException:  # noqa: BLE001
         end_badly(traceback.format_exc())
 
 

@@ -79,12 +79,12 @@ def test_neuron(reset: str, output: str, seed: int, start: int) -> None:
 
 
 def test_wrap_and_saturation_at_their_edges() -> None:
-    """u: +2**23 stays, one step more wraps; v: saturates at 2**23 - 1 on both sides."""
+    """u: +2**23 stays, more wraps, once, after the sum has wrapped at 32 bits; v saturates."""
     a = np.array([M // 64, M // 64 + 1, -M // 64, -M // 64 - 1, 3 * M // 64 + 1, 2**25])
     args = {"shape": (6,), "du": 4095, "vth": 2**17 - 1, "reset": "none"}
     got = run_one("loihic.Neuron", args, a.reshape(1, 1, -1), ("u", "v"))
-    np.testing.assert_array_equal(got["u"][0, 0], [M, -M + 64, M, M - 64, M + 64, 0])
-    np.testing.assert_array_equal(got["v"][0, 0], [M - 1, -M + 64, M - 1, M - 64, M - 1, 0])
+    np.testing.assert_array_equal(got["u"][0, 0], [M, -M + 64, M, M - 64, M + 64, 2 * M - 2**31])
+    np.testing.assert_array_equal(got["v"][0, 0], [M - 1, -M + 64, M - 1, M - 64, M - 1, 1 - M])
 
 
 def test_neuron_equals_stock_lif() -> None:
