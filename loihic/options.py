@@ -21,6 +21,8 @@ class Options:
         scheme: how decays are discretised. NIR files do not say.
         spikes: at most one spike a step, or as many as the threshold fits (sinabs' habit), as a graded spike.
         weight_bits: bits of a synaptic weight, 2 to 8.
+        neuron_scales: a scale per neuron (needs thresholds per neuron, and so loihic's own Process) always, never, or
+            (None) only where Lava's LIF cannot serve anyway.
         input_range: least and greatest value of an input element; None takes (0, 1), spikes.
         input_bits: 0 if inputs are integers already, else the bits to which real inputs are rounded.
         calibration: sample inputs by input node, (N, T, *shape); ranges are then observed rather than proven.
@@ -37,6 +39,7 @@ class Options:
     scheme: Scheme = Scheme.EULER
     spikes: Emit = Emit.SPIKE
     weight_bits: int = 8
+    neuron_scales: bool | None = None
     input_range: tuple[float, float] | None = None
     input_bits: int = 0
     calibration: Mapping[str, Array] = field(default_factory=dict)

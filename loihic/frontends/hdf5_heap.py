@@ -17,11 +17,11 @@ _OBJECT = struct.Struct("<HH4xQ")  # index, references, size of the data without
 def heap_fault(image: bytes) -> str:
     """What is wrong with the first damaged global heap in the bytes of an HDF5 file; empty if there is none.
 
-    Files with lengths of other than 8 bytes, which h5py does not write, are faults too.
+    Files with lengths and offsets of other than 8 bytes, which h5py does not write, are faults too.
     """
     start = image.find(b"\x89HDF\r\n\x1a\n")
-    if start < 0 or _width_of_lengths(image, start) != 8:
-        return "lengths in the file are not of 8 bytes"
+    if start < 0 or _widths(image, start) != b"\x08\x08":
+        return "offsets or lengths in the file are not of 8 bytes"
     steps = len(image) // _OBJECT.size  # heaps do not overlap, so that there cannot be more objects
     at = image.find(_COLLECTION)
     while at >= 0:
@@ -32,12 +32,10 @@ def heap_fault(image: bytes) -> str:
     return ""
 
 
-def _width_of_lengths(image: bytes, start: int) -> int:
-    """From the superblock: versions 0 and 1 keep it at byte 14, later ones at byte 10."""
+def _widths(image: bytes, start: int) -> bytes:
+    """Of offsets and of lengths, from the superblock: versions 0 and 1 keep them at byte 13, later ones at byte 9."""
     head = image[start : start + 16]
-    if len(head) < 16:
-        return 0
-    return head[14] if head[8] < 2 else head[10]
+    return head[13:15] if head[8:9] in (b"\x00", b"\x01") else head[9:11]
 
 
 def _walk(image: bytes, at: int, steps: int) -> int:

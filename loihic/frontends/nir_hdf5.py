@@ -6,7 +6,6 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -31,6 +30,8 @@ _DEFLATE_RATIO = 1100
 """Deflate cannot do better than 1032:1 (zlib.net, "Technical Details"); some room for the last chunk."""
 _PADDED_RATIO = 8
 """Unfiltered numbers of odd widths grow when they are read into numpy's; not by more than this."""
+_TEXT = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
+"""How a dataset of variable-length strings holds each: where it lies in the file's heap."""
 _SMALL = 1 << 20
 """Bytes that need no justification: fill values, short strings."""
 
@@ -73,7 +74,7 @@ class SafeFile:
         image = _load(path, limits.file_bytes)
         self.digest = hashlib.sha256(image).hexdigest()
         self.limits = limits
-        self._size = len(image)
+        self._image = image
         self._read_bytes = 0
         self._objects = 0
         self._visited: set[Any] = set()
@@ -172,22 +173,22 @@ class SafeFile:
         self._spend(bytes_asked)
         if text is None:
             return np.asarray(dataset[()])
-        parts = [_decode(part) for block in self._text_blocks(dataset) for part in np.ravel(block)]
+        if text.length is None:
+            self._check_text(dataset)
+        parts = [_decode(part) for part in np.ravel(dataset[()])]
         return parts[0] if dataset.shape == () else np.array(parts, dtype=object).reshape(dataset.shape)
 
-    def _text_blocks(self, dataset: Any) -> Iterator[Any]:
-        """Text in pieces: a million strings may share one heap entry as long as the file, so none are read at once."""
-        if dataset.shape == () or 0 in dataset.shape:
-            yield self._counted(dataset[()])
-            return
-        row = prod(int(n) for n in dataset.shape[1:])
-        step = max(1, self.limits.array_bytes // 4 // (row * self._size))
-        for start in range(0, dataset.shape[0], step):
-            yield self._counted(dataset[start : start + step])
-
-    def _counted(self, block: Any) -> Any:
-        self._spend(sum(len(part) for part in np.ravel(block)))
-        return block
+    def _check_text(self, dataset: Any) -> None:
+        """Add up what the strings say they are long: HDF5 allocates that before it looks whether they are."""
+        count = prod(int(n) for n in dataset.shape)
+        offset = dataset.id.get_offset()
+        if dataset.chunks or (offset is None and count):
+            raise Malformed("text is stored in chunks or compactly, which nir does not do")
+        if count:
+            lengths = np.frombuffer(self._image, dtype=_TEXT, count=count, offset=offset)["length"].astype(np.int64)
+            if int(lengths.max()) > len(self._image):
+                raise Malformed("a string is longer than the file", param=f"{int(lengths.max())} bytes")
+            self._spend(int(lengths.sum()))
 
     def _spend(self, amount: int) -> None:
         self._read_bytes += amount
@@ -205,7 +206,7 @@ class SafeFile:
         stored = int(dataset.id.get_storage_size())
         chunk = prod(int(n) for n in dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
         ratio = _DEFLATE_RATIO if filters else _PADDED_RATIO
-        if stored > self._size or asked > ratio * stored + _SMALL or max(asked, chunk) > self.limits.array_bytes:
+        if stored > len(self._image) or asked > ratio * stored + _SMALL or max(asked, chunk) > self.limits.array_bytes:
             raise Malformed(
                 "the data is larger than the file can hold",
                 param=f"{dataset.dtype} of shape {dataset.shape} from {stored} bytes stored",

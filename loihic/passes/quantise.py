@@ -25,9 +25,10 @@ from loihic.ops.sparse_synapse import SparseSynapse
 from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
-from loihic.quant.neurons import lower_neuron
+from loihic.quant.fixed import STATE_LIMIT
+from loihic.quant.neurons import is_plain, lower_neuron
 from loihic.quant.ranges import StateRange, interval_ranges, observed_ranges
-from loihic.quant.scales import STATE_UNIT, Incoming, ScaleChoice, choose_scale
+from loihic.quant.scales import STATE_UNIT, Incoming, ScaleChoice, choose_scale, spread_scales
 from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
 
 MARGIN = 1.25  # by which calibrated ranges may be exceeded
@@ -76,7 +77,7 @@ class _Quantiser:
                 nodes[name] = self.inputs.source(name, node)
             elif isinstance(node, Neuron):
                 nodes[name] = lower_neuron(
-                    name, node, self._choice(name).scale, self._out_shift(name), self.graph.shapes[name], self.context)
+                    name, node, np.broadcast_to(self._scales(name), node.shape), self._out_shift(name), self.graph.shapes[name], self.context)
                 self._note_range(name, node)
             elif isinstance(node, Map):
                 nodes[name] = self._synapse(name, node)
@@ -94,9 +95,9 @@ class _Quantiser:
         bound, seen = self.bounds[name], self.observed[name]
         u = bound.u
         if self.calibrated:
-            u = (max(bound.u[0], MARGIN * seen.u[0]), min(bound.u[1], MARGIN * seen.u[1]))
-        floor = max(float(np.max(node.threshold, initial=0.0)), seen.reach("v"))
-        v = (max(bound.v[0], -VOLTAGE_MARGIN * floor), min(bound.v[1], VOLTAGE_MARGIN * floor))
+            u = (np.maximum(bound.u[0], MARGIN * seen.u[0]), np.minimum(bound.u[1], MARGIN * seen.u[1]))
+        floor = np.maximum(np.maximum(node.threshold, 0.0), seen.each("v"))
+        v = (np.maximum(bound.v[0], -VOLTAGE_MARGIN * floor), np.minimum(bound.v[1], VOLTAGE_MARGIN * floor))
         return StateRange(u=u, v=v)
 
     def _choice(self, name: str) -> ScaleChoice:
@@ -104,17 +105,32 @@ class _Quantiser:
             node = self.graph.nodes[name]
             assert isinstance(node, Neuron)
             self.under_way.add(name)
-            groups = []
-            for edge in self.graph.incoming[name]:
-                linear = self._map(edge.src)
-                source = self.graph.incoming[edge.src][0].src
-                conv = _fits_conv(linear)
-                if source in self.under_way and self._is_graded(source):
-                    continue  # its scale depends on this one; a convolution there falls back to sparse weights
-                groups.append(Incoming(weights=_values(linear) * self._message(source).scale, conv=conv))
-            self.choices[name] = choose_scale(node, self._limits(name, node), groups, self.bits)
+            self.choices[name] = choose_scale(node, self._limits(name, node), self._groups(name), self.bits)
             self.under_way.discard(name)
         return self.choices[name]
+
+    def _groups(self, name: str) -> list[Incoming]:
+        """The synapse groups of a population, but for those whose message scale waits for the population's own."""
+        groups = []
+        for edge in self.graph.incoming[name]:
+            linear = self._map(edge.src)
+            source = self.graph.incoming[edge.src][0].src
+            if source in self.under_way and self._is_graded(source):
+                continue  # a convolution there falls back to sparse weights
+            unit = self._message(source).scale
+            groups.append(Incoming(weights=_values(linear) * unit, peaks=_peaks(linear) * unit,
+                                   conv=_fits_conv(linear)))
+        return groups
+
+    def _scales(self, name: str) -> Array:
+        """One scale for the population, or one per neuron where that costs nothing: where Lava's LIF cannot serve."""
+        base = self._choice(name).scale
+        node = self.graph.nodes[name]
+        assert isinstance(node, Neuron)
+        wanted = self.context.options.neuron_scales
+        if node.emit is not Emit.SPIKE or wanted is False or (wanted is None and is_plain(node)):
+            return np.asarray(base)
+        return spread_scales(node, base, self._limits(name, node), self._groups(name), self.bits)
 
     def _map(self, name: str) -> LinearMap:
         node = self.graph.nodes[name]
@@ -153,7 +169,7 @@ class _Quantiser:
     def _synapse(self, name: str, node: Map) -> HardwareNode:
         target = self.graph.outgoing[name][0].dst
         message = self._message(self.graph.incoming[name][0].src)
-        linear = self._map(name).scaled(np.full(1, message.scale * self._choice(target).scale))
+        linear = self._map(name).scaled(message.scale * self._scales(target))
         values = _values(linear)
         if isinstance(linear, ConvMap) and CONV_GRID[self.bits].fits(float(values.min()), float(values.max())):
             return self._finish(name, node, values, _conv_synapse(linear, node, self.bits, message.bits))
@@ -195,14 +211,15 @@ class _Quantiser:
 
     def _note_range(self, name: str, node: Neuron) -> None:
         """Say whether the states are proven in range, or may saturate or wrap beyond what was observed."""
-        scale = self._choice(name).scale
+        room = np.broadcast_to((STATE_LIMIT - 1) / (STATE_UNIT * self._scales(name)), node.shape)
         for state in ("u", "v"):
-            room = ((1 << 23) - 1) / (STATE_UNIT * scale)
             spiking = state == "v" and node.emit is Emit.SPIKE
-            needed = -self.bounds[name].v[0] if spiking else self.bounds[name].reach(state)
-            if needed > room * (1 + 1e-9):
+            needed = -self.bounds[name].v[0] if spiking else self.bounds[name].each(state)
+            short = needed > room * (1 + 1e-9)
+            if np.any(short):
                 self.context.ledger.add(Loss(
-                    node=name, kind="range", param=state, wanted=f"up to {needed:.4g}", actual=f"up to {room:.4g}",
+                    node=name, kind="range", param=state, wanted=f"up to {np.max(needed):.4g}",
+                    actual=f"up to {np.min(room[short]):.4g}",
                     why=("wraps" if state == "u" else "saturates") + " beyond; provided for "
                     + ("the calibration data with a margin" if self.calibrated else "what the golden run reached")))
 
@@ -218,6 +235,16 @@ def _values(linear: LinearMap) -> Array:
         return linear.kernel.reshape(-1)
     matrix = as_matrix(linear)
     return np.asarray(matrix.matrix.reshape(-1) if isinstance(matrix, DenseMap) else matrix.to_csr().data)
+
+
+def _peaks(linear: LinearMap) -> Array:
+    """The largest weight per neuron, in the shape of the population or per channel of it."""
+    if isinstance(linear, ConvMap):
+        return np.asarray(np.abs(linear.kernel).max(axis=(1, 2, 3))[:, None, None])
+    matrix = as_matrix(linear)
+    peaks = np.abs(matrix.matrix).max(axis=1, initial=0) if isinstance(matrix, DenseMap) else (
+        np.asarray(abs(matrix.to_csr()).max(axis=1).todense()))
+    return np.asarray(peaks).reshape(linear.out_shape)
 
 
 def mantissas_of(synapse: HardwareNode) -> Array:

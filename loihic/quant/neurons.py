@@ -22,7 +22,7 @@ from loihic.quant.fixed import (
 from loihic.quant.scales import STATE_UNIT
 
 
-def lower_neuron(name: str, node: Neuron, scale: float, out_shift: int, shape: Shape,
+def lower_neuron(name: str, node: Neuron, scale: Array, out_shift: int, shape: Shape,
                  context: CompileContext) -> Compartment:
     """The integer population of a centred neuron; every rounding goes into the ledger."""
     du = _decay(name, "decay_u", node.decay_u, DECAY_MAX + 1, context) - 1
@@ -36,10 +36,7 @@ def lower_neuron(name: str, node: Neuron, scale: float, out_shift: int, shape: S
     _note(name, "bias", "current bias", node.bias_u * state_scale, decode_bias(*ibias).astype(float), context)
     _note(name, "bias", "voltage bias", node.bias_v * state_scale, decode_bias(*vbias).astype(float), context)
     v_init = np.clip(np.rint(node.v_init * state_scale), -STATE_LIMIT + 1, STATE_LIMIT - 1).astype(np.int64)
-    stock = (
-        node.emit is Emit.SPIKE and node.reset is Reset.ZERO
-        and all(_uniform(x) for x in (du, dv, vth)) and int(dv.max(initial=0)) <= DECAY_MAX
-        and not ibias[0].any() and not vbias[0].any() and not v_init.any())
+    stock = is_plain(node) and all(_uniform(x) for x in (du, dv, vth)) and int(dv.max(initial=0)) <= DECAY_MAX
     if context.options.stock_only and not stock:
         context.report(Diagnostic(
             code="LHC402", message="Lava's own LIF does not compute this neuron", node=name, param=_reason(node, du, dv, vth),
@@ -48,7 +45,16 @@ def lower_neuron(name: str, node: Neuron, scale: float, out_shift: int, shape: S
         origins=node.origins, shape=shape, du=_squeeze(du), dv=_squeeze(dv), vth=_squeeze(vth),
         ibias_mant=_squeeze(ibias[0]), ibias_exp=_squeeze(ibias[1]), vbias_mant=_squeeze(vbias[0]),
         vbias_exp=_squeeze(vbias[1]), v_init=_squeeze(v_init), reset=node.reset, emit=node.emit, out_shift=out_shift,
-        stock=stock, unit=1.0 / state_scale)
+        stock=stock, unit=1.0 / float(state_scale.flat[0]) if state_scale.size else 1.0)
+
+
+def is_plain(node: Neuron) -> bool:
+    """Whether Lava's LIF knows everything the neuron does: one spike, reset to zero, at rest until input comes, and
+    decays and thresholds that all neurons share."""
+    return (
+        node.emit is Emit.SPIKE and node.reset is Reset.ZERO
+        and not (np.any(node.bias_u) or np.any(node.bias_v) or np.any(node.v_init))
+        and all(_uniform(x) for x in (node.decay_u, node.decay_v, node.threshold)))
 
 
 def _decay(name: str, param: str, factor: Array, top: int, context: CompileContext) -> Array:

@@ -22,15 +22,22 @@ Bounds = tuple[Array | float, Array | float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateRange:
-    """Least and greatest values of a population's states, in real units; infinite where nothing bounds them."""
+    """Least and greatest values of a population's states, per neuron, in real units; infinite where nothing bounds them.
 
-    u: tuple[float, float]
-    v: tuple[float, float]
+    Every low is at most and every high at least zero.
+    """
+
+    u: tuple[Array, Array]
+    v: tuple[Array, Array]
+
+    def each(self, state: str) -> Array:
+        """The greatest magnitude of ``u`` or ``v``, per neuron."""
+        low, high = self.u if state == "u" else self.v
+        return np.maximum(-low, high)
 
     def reach(self, state: str) -> float:
-        """The greatest magnitude of ``u`` or ``v``."""
-        low, high = self.u if state == "u" else self.v
-        return max(-low, high)
+        """The greatest magnitude of ``u`` or ``v`` in the whole population."""
+        return float(np.max(self.each(state), initial=0.0))
 
 
 def interval_ranges(graph: Graph[Any], inputs: Mapping[str, tuple[float, float]],
@@ -62,7 +69,7 @@ def interval_ranges(graph: Graph[Any], inputs: Mapping[str, tuple[float, float]]
                 low, high = linear.linear.row_bounds(np.minimum(bounds[0], 0), np.maximum(bounds[1], 0))
                 least, most = least + low, most + high
             u_low, u_high, v_low, v_high = _state_bounds(node, least, most)
-            ranges[name] = StateRange(u=(_least(u_low), _most(u_high)), v=(_least(v_low), _most(v_high)))
+            ranges[name] = StateRange(u=(u_low, u_high), v=(v_low, v_high))
             if node.emit is Emit.STATE and np.all(np.isfinite(v_low)) and np.all(np.isfinite(v_high)):
                 sent[name] = (v_low, v_high)
             elif node.emit is Emit.MULTI and np.all(np.isfinite(v_high)):
@@ -76,22 +83,15 @@ def _sent_always(node: Neuron) -> Bounds:
     return 0.0, 1.0
 
 
-def _least(values: Array) -> float:
-    return float(np.min(values, initial=0.0))
-
-
-def _most(values: Array) -> float:
-    return float(np.max(values, initial=0.0))
-
-
 def _observed_output(observed: Mapping[str, StateRange], source: str, graph: Graph[Any]) -> Bounds:
     node = graph.nodes[source]
     if source not in observed:
         return 0.0, 1.0
     low, high = observed[source].v
     if isinstance(node, Neuron) and node.emit is Emit.MULTI:
-        floor = float(np.min(node.threshold, initial=np.inf))
-        return 0.0, 2.0 * max(1.0, np.ceil(high / floor) if floor > 0 else 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            count = np.where(node.threshold > 0, np.ceil(high / node.threshold), 1.0)
+        return 0.0, 2.0 * np.maximum(count, 1.0)
     return 2.0 * low, 2.0 * high
 
 
@@ -115,16 +115,21 @@ def _state_bounds(node: Neuron, least: Array, most: Array) -> tuple[Array, Array
 
 def observed_ranges(graph: Graph[Any], inputs: Mapping[str, Array]) -> dict[str, StateRange]:
     """What u and v of every Neuron reach in the float reference (v before reset, as far as sent values tell)."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, StateRange] = {}
 
     def observe(name: str, state: Mapping[str, Array], sent: Array) -> None:
         node = graph.nodes[name]
         u, v = state["u"], state["v"]
         if node.emit is not Emit.STATE:
             v = np.maximum(v, np.where(sent > 0, node.threshold, v))
-        low_u, high_u, low_v, high_v = found.setdefault(name, [0.0, 0.0, 0.0, 0.0])
-        found[name] = [min(low_u, float(u.min(initial=0.0))), max(high_u, float(u.max(initial=0.0))),
-                       min(low_v, float(v.min(initial=0.0))), max(high_v, float(v.max(initial=0.0)))]
+        nothing = (np.zeros(node.shape), np.zeros(node.shape))
+        old = found.get(name) or StateRange(u=nothing, v=nothing)
+        found[name] = StateRange(u=_widened(old.u, u), v=_widened(old.v, v))
 
     run_reference(graph, inputs, observe=observe)
-    return {name: StateRange(u=(b[0], b[1]), v=(b[2], b[3])) for name, b in found.items()}
+    return found
+
+
+def _widened(old: tuple[Array, Array], values: Array) -> tuple[Array, Array]:
+    """A range per neuron that also holds a batch of values."""
+    return np.minimum(old[0], values.min(axis=0)), np.maximum(old[1], values.max(axis=0))

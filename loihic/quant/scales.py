@@ -22,13 +22,21 @@ from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
 
 CANDIDATES = 48  # scales tried over one octave
 STATE_UNIT = 1 << ACTIVATION_SHIFT
+ROOM = (STATE_LIMIT - 1) / STATE_UNIT * 0.995  # units of the accumulated sum; the rest is for what rounding adds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Incoming:
-    """A synapse group as the choice of a scale sees it: real weights per unit of message, and whether it is a Conv."""
+    """A synapse group as the choice of a scale sees it.
+
+    Attributes:
+        weights: real weights per unit of message, flat.
+        peaks: the largest magnitude per neuron, broadcastable to the population (per channel for a convolution).
+        conv: whether it shares a kernel.
+    """
 
     weights: Array
+    peaks: Array
     conv: bool
 
 
@@ -57,9 +65,9 @@ def choose_scale(node: Neuron, limits: StateRange, groups: Sequence[Incoming], b
         if reach > 0:
             caps[name] = room / reach
 
-    half_range = (STATE_LIMIT - 1) / STATE_UNIT * 0.995  # the rest is for what rounding adds
-    cap("u", half_range, limits.reach("u"))
-    cap("v", half_range, limits.reach("v") if node.emit is not Emit.SPIKE else -limits.v[0])
+    cap("u", ROOM, limits.reach("u"))
+    spiking = node.emit is Emit.SPIKE
+    cap("v", ROOM, float(np.max(-limits.v[0], initial=0.0)) if spiking else limits.reach("v"))
     threshold = float(np.max(node.threshold, initial=0.0)) if node.emit is not Emit.STATE else 0.0
     cap("vth", float(THRESHOLD_MAX), threshold)
     largest_bias = max(float(np.max(np.abs(bias), initial=0.0)) for bias in (node.bias_u, node.bias_v))
@@ -106,3 +114,32 @@ def _error(node: Neuron, groups: Sequence[Incoming], bits: int, scale: float) ->
         if power:
             error += float(np.mean((np.rint(wanted) - wanted) ** 2)) / power
     return error
+
+
+def spread_scales(node: Neuron, base: float, limits: StateRange, groups: Sequence[Incoming], bits: int) -> Array:
+    """A scale per neuron, at least `base`, so that each neuron's own largest weight fills its synapse group's mantissas.
+
+    A spiking neuron is linear up to its threshold, so each may have its own scale without changing a spike; this needs
+    thresholds per neuron. The exponents are those that `base` gives the groups.
+    """
+    factor = np.full(node.shape, np.inf)
+    for group in groups:
+        wanted = group.weights * base
+        if not np.any(wanted):
+            continue
+        where = CONV_GRID[bits] if group.conv else grid(sign_mode_of(wanted), bits)
+        exponent = 0 if group.conv else choose_exponent(wanted, where)
+        top = float(max(where.high, -where.low) - where.step) * 2.0 ** (exponent or 0)
+        with np.errstate(divide="ignore"):
+            factor = np.minimum(factor, np.where(group.peaks > 0, top / (group.peaks * base), np.inf))
+    caps = [
+        (ROOM, limits.each("u")), (ROOM, -limits.v[0]), (float(THRESHOLD_MAX), node.threshold),
+        (float(BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / STATE_UNIT,
+         np.maximum(np.abs(node.bias_u), np.abs(node.bias_v)))]
+    for room, reach in caps:
+        with np.errstate(divide="ignore"):
+            factor = np.minimum(factor, np.where(reach > 0, room / (reach * base), np.inf))
+    factor = np.where(np.isfinite(factor), np.maximum(factor, 1.0), 1.0)
+    if any(group.conv for group in groups):
+        factor = np.broadcast_to(factor.min(axis=(1, 2), keepdims=True), node.shape)
+    return base * factor

@@ -48,7 +48,8 @@ def _per_neuron(name: str, value: Ints, shape: Shape, low: int, high: int) -> Ar
 
 def shift_toward_zero(x: Array, bits: int) -> Array:
     """x / 2**bits, rounded toward zero: how the chip multiplies by a decay."""
-    return np.sign(x) * (np.abs(x) >> bits)
+    result: Array = np.sign(x) * (np.abs(x) >> bits)
+    return result
 
 
 def wrap_current(x: Array) -> Array:

@@ -51,7 +51,8 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     with zipfile.ZipFile(temporary, "w", allowZip64=True) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(  # type: ignore[no-untyped-call]
+                    member, np.asanyarray(array), allow_pickle=False)
     os.replace(temporary, path)
 
 

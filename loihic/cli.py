@@ -1,0 +1,33 @@
+"""The command line: `loihic COMMAND`. Thin: parse, call the Python interface, print.
+
+Nothing heavy is imported before a command runs (no numpy, no rich), so that `loihic --help` is instant.
+"""
+
+from __future__ import annotations
+
+import click
+
+import loihic
+from loihic.commands import about, build, execute, inspect
+from loihic.commands.guard import GuardedGroup
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(cls=GuardedGroup, context_settings=CONTEXT, no_args_is_help=True)
+@click.version_option(loihic.__version__, prog_name="loihic")
+def main() -> None:
+    """Compile spiking networks (NIR) to exact integer programs for Intel's Loihi 2, run and verify them.
+
+    \b
+    loihic compile model.nir        writes model.loihic
+    loihic run model.loihic         runs it on the input that it carries along
+    loihic verify model.loihic      compares the simulator with Lava, bit for bit
+    """
+
+
+for _command in (
+    build.check, build.compile_, execute.run, execute.verify, inspect.show, inspect.where, execute.export,
+    about.explain, about.passes, about.ops, about.doctor,
+):
+    main.add_command(_command)

@@ -1,0 +1,160 @@
+"""What the commands print: diagnostics and progress to stderr, tables and JSON to stdout."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loihic.errors import Diagnostic
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+WIDE = 160  # columns where stdout is not a terminal: a table in a file should not wrap
+PATIENCE = 1.0  # seconds before progress is shown
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that prints names as they are: no markup, no emoji, no highlighting."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else WIDE
+    return Console(file=stream, markup=False, emoji=False, highlight=False, width=width, soft_wrap=False)
+
+
+def plain(text: object) -> str:
+    """Text without control characters: names come from files, and a terminal obeys what it is sent."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], *, stderr: bool = True) -> None:
+    """One block a diagnostic, as `str(diagnostic)` but coloured on a terminal."""
+    from rich.text import Text
+
+    out = console(stderr=stderr)
+    for item in diagnostics:
+        kind = item.severity.value
+        head, _, rest = plain(item).partition(": ")
+        text = Text.assemble((head, STYLES[kind]), (": ", "bold"), rest)
+        # soft_wrap: a path that is cut at the margin can no longer be copied.
+        out.print(text, soft_wrap=True)
+
+
+def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, str]]:
+    """Diagnostics as plain data."""
+    return [{"code": d.code, "severity": d.severity.value, "message": d.message, "node": d.node, "param": d.param,
+             "help": d.help} for d in diagnostics]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document; numbers that JSON lacks (infinity, NaN) become null."""
+    click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "item"):  # a numpy scalar
+        return _finite(value.item())
+    return value
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, title: str = "",
+                right: Iterable[str] = ()) -> None:
+    """A borderless table; the columns named in `right` are aligned to the right."""
+    console().print(_table(columns, rows, title, frozenset(right)))
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str, right: frozenset[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False,
+                  header_style="bold", padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(cell) for cell in row))
+    return table
+
+
+def say(text: str = "") -> None:
+    """A line of text to stdout."""
+    click.echo(plain(text))
+
+
+class Meter(AbstractContextManager["Meter"]):
+    """Progress on stderr; only on a terminal, only once something has taken a second, gone when it is over.
+
+    Args:
+        label: what is being done.
+        total: number of steps, or None if unknown.
+    """
+
+    def __init__(self, label: str, total: int | None = None) -> None:
+        self.label = label
+        self.total = total
+        self.started = time.monotonic()
+        self.shown: Progress | None = None
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> Meter:
+        if self.total is None:
+            self._show()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self.shown is not None:
+            self.shown.stop()
+
+    def steps(self, done: int) -> None:
+        """Report the number of steps done."""
+        if self.shown is None and time.monotonic() - self.started > PATIENCE:
+            self._show()
+        if self.shown is not None and self.task is not None:
+            self.shown.update(self.task, completed=done)
+
+    def stage(self, name: str) -> None:
+        """Report what is being done now."""
+        if self.shown is not None and self.task is not None:
+            self.shown.update(self.task, description=f"{self.label}: {name}")
+
+    def _show(self) -> None:
+        if not sys.stderr.isatty():
+            return
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.shown = Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
+                              TimeElapsedColumn(), console=console(stderr=True), transient=True)
+        self.task = self.shown.add_task(self.label, total=self.total)
+        self.shown.start()
+
+
+Command = Callable[..., Any]
+
+
+def json_option(command: Command) -> Command:
+    """--json, remembered so that errors know of it too."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+        ctx.meta["loihic.json"] = value
+        return value
+
+    return click.option("--json", "as_json", is_flag=True, callback=remember, is_eager=True,
+                        help="Print exactly one JSON object.")(command)
