@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -61,7 +61,7 @@ class GuardedGroup(click.Group):
         return result
 
 
-def _end(ctx: click.Context, diagnostics: Sequence[Diagnostic], status: int) -> None:
+def _end(ctx: click.Context, diagnostics: Sequence[Diagnostic], status: int) -> NoReturn:
     """Print the diagnostics (and, under --json, an object that holds them) and leave with `status`."""
     from loihic.commands.output import diagnostics_json, print_diagnostics, print_json
 

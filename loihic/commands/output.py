@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -109,41 +109,43 @@ class Meter(AbstractContextManager["Meter"]):
     def __init__(self, label: str, total: int | None = None) -> None:
         self.label = label
         self.total = total
-        self.started = time.monotonic()
         self.shown: Progress | None = None
         self.task: TaskID | None = None
+        self.timer = threading.Timer(PATIENCE, self._show)
+        self.timer.daemon = True
 
     def __enter__(self) -> Meter:
-        if self.total is None:
-            self._show()
+        if sys.stderr.isatty():
+            self.timer.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
+        if self.timer.ident is not None:
+            self.timer.cancel()
+            self.timer.join()
         if self.shown is not None:
             self.shown.stop()
 
     def steps(self, done: int) -> None:
         """Report the number of steps done."""
-        if self.shown is None and time.monotonic() - self.started > PATIENCE:
-            self._show()
         if self.shown is not None and self.task is not None:
             self.shown.update(self.task, completed=done)
 
     def stage(self, name: str) -> None:
         """Report what is being done now."""
+        self.label = name
         if self.shown is not None and self.task is not None:
-            self.shown.update(self.task, description=f"{self.label}: {name}")
+            self.shown.update(self.task, description=name)
 
     def _show(self) -> None:
-        if not sys.stderr.isatty():
-            return
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self.shown = Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
-                              TimeElapsedColumn(), console=console(stderr=True), transient=True)
-        self.task = self.shown.add_task(self.label, total=self.total)
-        self.shown.start()
+        bar = Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
+                       TimeElapsedColumn(), console=console(stderr=True), transient=True)
+        self.task = bar.add_task(self.label, total=self.total)
+        bar.start()
+        self.shown = bar
 
 
 Command = Callable[..., Any]

@@ -59,14 +59,15 @@ def flatten_subgraphs(raw: RawGraph) -> RawGraph:
 def _take_apart(graph: RawGraph, place: _Place, parts: _Parts) -> None:
     inner: dict[str, RawGraph] = {}
     for name, node in graph.nodes.items():
+        here = (*place, name)
         below = node.params.get("graph")
         if node.type == SUBGRAPH and isinstance(below, RawGraph):
             inner[name] = below
-            _take_apart(below, (*place, name), parts)
+            _take_apart(below, here, parts)
         elif place and node.type in ("Input", "Output"):
-            parts.wires[(*place, name)] = node
+            parts.wires[here] = node
         else:
-            parts.nodes[(*place, name)] = node
+            parts.nodes[here] = node
     for source, target in graph.edges:
         start = _port(graph, source, place, "Output", parts) if source in inner else (*place, source)
         end = _port(graph, target, place, "Input", parts) if target in inner else (*place, target)
@@ -82,8 +83,9 @@ def _port(graph: RawGraph, name: str, place: _Place, kind: str, parts: _Parts) -
     if len(ports) == 1:
         return (*place, name, ports[0])
     finding = Diagnostic(
-        code="LHC207", message=f"an edge names subgraph {name!r}, which has {len(ports)} {kind} nodes", node=node.origin,
-        param=f"{kind} nodes: {listed(ports)}", help=f"give the subgraph exactly one {kind}, or flatten it",
+        code="LHC207", message=f"an edge names subgraph {name!r}, which has {len(ports)} {kind} nodes",
+        node=node.origin, param=f"{kind} nodes: {listed(ports)}",
+        help=f"give the subgraph exactly one {kind}, or flatten it before the export",
     )
     if finding not in parts.found:
         parts.found.append(finding)

@@ -13,7 +13,7 @@ import numpy as np
 
 from loihic.errors import Diagnostic, InputError, Severity, fail
 from loihic.frontends.nir_hdf5 import ReadLimits, SafeFile
-from loihic.frontends.nir_schema import SCHEMAS, Malformed, Problem, check_params, frozen, unknown_type
+from loihic.frontends.nir_schema import SCHEMAS, MalformedError, Problem, check_params, frozen, unknown_type
 from loihic.frontends.raw import SUBGRAPH, RawGraph, RawNode, check_edges
 
 _STRUCTURE = frozenset({"type", "metadata"})
@@ -60,10 +60,10 @@ class _Reader:
                 fail("LHC101", f"{path} is HDF5 but not a NIR graph: it has no group 'node'", error=InputError,
                      help=self._guess())
             if self._entry(top, "type") != SUBGRAPH:
-                raise Malformed("the file does not hold a graph", param=f"type = {self._entry(top, 'type')!r}",
+                raise MalformedError("the file does not hold a graph", param=f"type = {self._entry(top, 'type')!r}",
                                 help="wrap a single node with nir.NIRGraph.from_list before nir.write")
             graph = self._graph(top, "", path.stem, 1)
-        except Malformed as error:
+        except MalformedError as error:
             self._report(error.problem, "/")
         errors = [d for d in self.found if d.severity is Severity.ERROR]
         if errors or graph is None:
@@ -80,7 +80,7 @@ class _Reader:
 
     def _graph(self, group: Any, origin: str, name: str, depth: int) -> RawGraph:
         if depth > self.file.limits.depth:
-            raise Malformed(f"graphs are nested more than {self.file.limits.depth} deep")
+            raise MalformedError(f"graphs are nested more than {self.file.limits.depth} deep")
         nodes: dict[str, RawNode] = {}
         names: list[str] = []
         inner = self.file.child(group, "nodes")
@@ -91,7 +91,7 @@ class _Reader:
         for key in names:
             try:
                 node = self._node(inner, key, f"{origin}/nodes/{key}", depth)
-            except Malformed as error:
+            except MalformedError as error:
                 self._report(error.problem, f"{origin}/nodes/{key}")
             else:
                 nodes[key] = node
@@ -106,7 +106,7 @@ class _Reader:
         group = self.file.child(parent, key)
         type_name = self._entry(group, "type") if isinstance(group, h5py.Group) else None
         if not isinstance(type_name, str):
-            raise Malformed("the node has no 'type'", help="a '/' in a node's name cuts it in two; rename the node")
+            raise MalformedError("the node has no 'type'", help="a '/' in a node's name cuts it; rename the node")
         params: dict[str, object] = {}
         unknown = unknown_type(type_name, self.extra_types)
         if unknown is not None:
@@ -128,7 +128,7 @@ class _Reader:
             if name in expected:
                 try:
                     values[name] = self._entry(group, name)
-                except Malformed as error:
+                except MalformedError as error:
                     unreadable.add(name)
                     self._report(error.problem, f"{origin} ({type_name})", name)
             elif name not in _STRUCTURE:
@@ -142,16 +142,16 @@ class _Reader:
         try:
             edges = self._entry(group, "edges")
             if not isinstance(edges, np.ndarray):
-                raise Malformed("the graph lacks its dataset 'edges'")
+                raise MalformedError("the graph lacks its dataset 'edges'")
             if edges.size == 0:  # nir writes an empty list as numbers of shape (0,)
                 return []
             if edges.dtype.kind != "O" or edges.ndim != 2 or edges.shape[1] != 2:
-                raise Malformed("edges must be pairs of names", param=f"edges have the shape {edges.shape}")
+                raise MalformedError("edges must be pairs of names", param=f"edges have the shape {edges.shape}")
             if len(edges) > self.file.limits.edges:
-                raise Malformed(f"the graph has more than {self.file.limits.edges} edges")
+                raise MalformedError(f"the graph has more than {self.file.limits.edges} edges")
             if max(len(end) for end in edges.flat) > _LONGEST_NAME:
-                raise Malformed(f"an edge names a node by more than {_LONGEST_NAME} letters")
-        except Malformed as error:
+                raise MalformedError(f"an edge names a node by more than {_LONGEST_NAME} letters")
+        except MalformedError as error:
             self._report(error.problem, origin or "/", "edges")
             return []
         return [(source, target) for source, target in edges]
@@ -163,8 +163,8 @@ class _Reader:
                 return {}
             if isinstance(metadata, h5py.Group):
                 return self._tree(metadata, f"{origin}/metadata", 1)
-            raise Malformed("metadata is not a group")
-        except Malformed as error:
+            raise MalformedError("metadata is not a group")
+        except MalformedError as error:
             self._ignore(f"metadata cannot be read: {error}", origin)
             return {}
 
@@ -182,8 +182,8 @@ class _Reader:
                 elif depth < self.file.limits.depth:
                     tree[name] = self._tree(found, f"{origin}/{name}", depth + 1)
                 else:
-                    raise Malformed(f"groups are nested more than {depth} deep")
-            except Malformed as error:
+                    raise MalformedError(f"groups are nested more than {depth} deep")
+            except MalformedError as error:
                 self._ignore(f"{name!r} cannot be read: {error}", origin)
         return tree
 
@@ -191,13 +191,13 @@ class _Reader:
         """A dataset's value; None if it is not there.
 
         Raises:
-            Malformed: it cannot be read, or is a group.
+            MalformedError: it cannot be read, or is a group.
         """
         found = self.file.child(group, name)
         if found is None:
             return None
         if not isinstance(found, h5py.Dataset):
-            raise Malformed(f"{name!r} is a group, not a value")
+            raise MalformedError(f"{name!r} is a group, not a value")
         return self.file.value(found)
 
     def _report(self, problem: Problem, node: str, param: str = "") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loihic.errors import Diagnostic, InputError, Severity, fail
-from loihic.frontends.nir_schema import SCHEMAS, Malformed, Problem, as_array, check_params, frozen, unknown_type
+from loihic.frontends.nir_schema import SCHEMAS, MalformedError, Problem, as_array, check_params, frozen, unknown_type
 from loihic.frontends.raw import SUBGRAPH, RawGraph, RawNode, check_edges, content_digest
 
 _DEPTH = 16
@@ -35,7 +35,7 @@ def from_nir_graph(graph: Any, *, extra_types: Iterable[str] = (), name: str = "
     raw = None
     try:
         raw = walk.graph(graph, "", name, 1)
-    except Malformed as error:
+    except MalformedError as error:
         walk.report(error.problem, "/")
     errors = [d for d in walk.found if d.severity is Severity.ERROR]
     if errors or raw is None:
@@ -54,15 +54,15 @@ class _Walk:
 
     def graph(self, graph: Any, origin: str, name: str, depth: int) -> RawGraph:
         if depth > _DEPTH:
-            raise Malformed(f"graphs are nested more than {_DEPTH} deep")
+            raise MalformedError(f"graphs are nested more than {_DEPTH} deep")
         self._objects += len(graph.nodes)
         if self._objects > _OBJECTS:
-            raise Malformed(f"the graph holds more than {_OBJECTS} nodes")
+            raise MalformedError(f"the graph holds more than {_OBJECTS} nodes")
         nodes: dict[str, RawNode] = {}
         for key, node in graph.nodes.items():
             try:
                 nodes[_name(key)] = self._node(node, key, f"{origin}/nodes/{key}", depth)
-            except Malformed as error:
+            except MalformedError as error:
                 self.report(error.problem, f"{origin}/nodes/{key}")
         edges, found = check_edges(self._edges(graph, origin), (str(key) for key in graph.nodes), origin)
         self.found.extend(found)
@@ -93,7 +93,7 @@ class _Walk:
             try:
                 value = _attribute(node, type_name, spec.name)
                 values[spec.name] = value if value is None or isinstance(value, str) else as_array(value)
-            except Malformed as error:
+            except MalformedError as error:
                 unreadable.add(spec.name)
                 self.report(error.problem, f"{origin} ({type_name})", spec.name)
         params, problems = check_params(type_name, values, frozenset(unreadable))
@@ -124,7 +124,7 @@ class _Walk:
                     tree[_name(key)] = self._tree(value, origin, depth + 1)
                 else:
                     tree[_name(key)] = _plain(value)
-            except Malformed as error:
+            except MalformedError as error:
                 self.found.append(Diagnostic(
                     code="LHC108", message=f"{str(key)!r} cannot be read: {error}", node=origin or "/",
                     severity=Severity.WARNING, help="it was ignored",
@@ -161,11 +161,11 @@ def _plain(value: object) -> object:
 
 def _name(key: object) -> str:
     if not isinstance(key, str):
-        raise Malformed(f"names must be text, not {type(key).__name__}")
+        raise MalformedError(f"names must be text, not {type(key).__name__}")
     try:
         key.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise Malformed("a name is not valid Unicode") from error
+        raise MalformedError("a name is not valid Unicode") from error
     return key
 
 

@@ -15,12 +15,13 @@ import numpy as np
 
 from loihic.errors import InputError, fail
 from loihic.frontends.hdf5_heap import heap_fault
-from loihic.frontends.nir_schema import Malformed
+from loihic.frontends.nir_schema import MalformedError
 from loihic.frontends.raw import Array
 
 # What h5py raises on damaged content; which one depends on the byte that is wrong.
 HDF5_ERRORS = (
-    OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, ArithmeticError, SystemError,
+    OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, ArithmeticError,
+    SystemError,
 )
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FLETCHER32, _DEFLATE = h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_DEFLATE
@@ -102,28 +103,28 @@ class SafeFile:
         """The names in a group, in HDF5's order.
 
         Raises:
-            Malformed: too many objects, or a name that is not text.
+            MalformedError: too many objects, or a name that is not text.
         """
         try:
             self._objects += len(group)
             if self._objects > self.limits.objects:
-                raise Malformed(f"the file holds more than {self.limits.objects} objects")
+                raise MalformedError(f"the file holds more than {self.limits.objects} objects")
             names = list(group)
             for name in names:
                 name.encode("utf-8")  # h5py hands over undecodable bytes as surrogates, which no report could print
         except UnicodeEncodeError as error:
-            raise Malformed("a name is not valid UTF-8") from error
-        except Malformed:
+            raise MalformedError("a name is not valid UTF-8") from error
+        except MalformedError:
             raise
         except HDF5_ERRORS as error:
-            raise Malformed("the group is damaged", param=_short(error)) from error
+            raise MalformedError("the group is damaged", param=_short(error)) from error
         return names
 
     def child(self, group: Any, name: str) -> Any:
         """A group or dataset in a group, or None if there is no such name.
 
         Raises:
-            Malformed: the name is a link to elsewhere, or leads to a group already visited, or is damaged.
+            MalformedError: the name is a link to elsewhere, or leads to a group already visited, or is damaged.
         """
         try:
             # the link is looked at before it is followed: following is what could leave the file
@@ -131,19 +132,19 @@ class SafeFile:
             if kind is None:
                 return None
             if not isinstance(kind, h5py.HardLink):
-                raise Malformed(f"{name!r} is a link out of its place, which NIR does not use", param=_target(kind))
+                raise MalformedError(f"{name!r} is a link, which NIR does not use", param=_target(kind))
             found = group[name]
             if isinstance(found, h5py.Dataset):
                 return found
             if not isinstance(found, h5py.Group):
-                raise Malformed(f"{name!r} is neither a group nor a dataset")
+                raise MalformedError(f"{name!r} is neither a group nor a dataset")
             address = h5py.h5o.get_info(found.id).addr
-        except Malformed:
+        except MalformedError:
             raise
         except HDF5_ERRORS as error:
-            raise Malformed(f"{name!r} is damaged", param=_short(error)) from error
+            raise MalformedError(f"{name!r} is damaged", param=_short(error)) from error
         if address in self._visited:
-            raise Malformed(f"{name!r} is a group that the file holds under another name too")
+            raise MalformedError(f"{name!r} is a group that the file holds under another name too")
         self._visited.add(address)
         return found
 
@@ -151,15 +152,15 @@ class SafeFile:
         """Read one dataset: numbers as an array, text as str or an array of str, an empty dataspace as None.
 
         Raises:
-            Malformed: it is larger than the file can hold or than the limits, stored elsewhere, compressed in a way
-                of its own, of another type than numbers and text, or damaged.
+            MalformedError: it is larger than the file can hold or than the limits, stored elsewhere, compressed in a
+                way of its own, of another type than numbers and text, or damaged.
         """
         try:
             return self._value(dataset)
-        except Malformed:
+        except MalformedError:
             raise
         except HDF5_ERRORS as error:
-            raise Malformed("the data is damaged", param=_short(error)) from error
+            raise MalformedError("the data is damaged", param=_short(error)) from error
 
     def _value(self, dataset: Any) -> Array | str | None:
         if dataset.shape is None:
@@ -167,7 +168,7 @@ class SafeFile:
         dtype = dataset.dtype
         text = h5py.check_string_dtype(dtype)
         if text is None and dtype.kind not in "iufb":
-            raise Malformed("the data is neither numbers nor text", param=f"its type is {dtype}")
+            raise MalformedError("the data is neither numbers nor text", param=f"its type is {dtype}")
         bytes_asked = prod(int(n) for n in dataset.shape) * dtype.itemsize
         self._check_storage(dataset, bytes_asked)
         self._spend(bytes_asked)
@@ -183,31 +184,31 @@ class SafeFile:
         count = prod(int(n) for n in dataset.shape)
         offset = dataset.id.get_offset()
         if dataset.chunks or (offset is None and count):
-            raise Malformed("text is stored in chunks or compactly, which nir does not do")
+            raise MalformedError("text is stored in chunks or compactly, which nir does not do")
         if count:
             lengths = np.frombuffer(self._image, dtype=_TEXT, count=count, offset=offset)["length"].astype(np.int64)
             if int(lengths.max()) > len(self._image):
-                raise Malformed("a string is longer than the file", param=f"{int(lengths.max())} bytes")
+                raise MalformedError("a string is longer than the file", param=f"{int(lengths.max())} bytes")
             self._spend(int(lengths.sum()))
 
     def _spend(self, amount: int) -> None:
         self._read_bytes += amount
         if self._read_bytes > self.limits.total_bytes:
-            raise Malformed(f"the file unpacks to more than {self.limits.total_bytes} bytes")
+            raise MalformedError(f"the file unpacks to more than {self.limits.total_bytes} bytes")
 
     def _check_storage(self, dataset: Any, asked: int) -> None:
         """Refuse before anything is allocated."""
         properties = dataset.id.get_create_plist()
         if dataset.is_virtual or properties.get_external_count():
-            raise Malformed("the data is stored in another file, which NIR does not do")
+            raise MalformedError("the data is stored in another file, which NIR does not do")
         filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
         if not _FILTERS.issuperset(filters) or len(set(filters)) != len(filters):
-            raise Malformed("the data is compressed with filters that are not HDF5's own", param=f"filters {filters}")
+            raise MalformedError("the data is compressed in a way that nir does not use", param=f"filters {filters}")
         stored = int(dataset.id.get_storage_size())
         chunk = prod(int(n) for n in dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
         ratio = _DEFLATE_RATIO if filters else _PADDED_RATIO
         if stored > len(self._image) or asked > ratio * stored + _SMALL or max(asked, chunk) > self.limits.array_bytes:
-            raise Malformed(
+            raise MalformedError(
                 "the data is larger than the file can hold",
                 param=f"{dataset.dtype} of shape {dataset.shape} from {stored} bytes stored",
             )
@@ -219,7 +220,7 @@ def _check_deflate(dataset: Any, filters: list[int], chunk: int) -> None:
     """Unpack each chunk with a bound: HDF5 itself goes on to the stream's end, however far beyond the chunk."""
     after = filters[filters.index(_DEFLATE) + 1 :]
     if after not in ([], [_FLETCHER32]):
-        raise Malformed("the data is compressed twice", param=f"filters {filters}")
+        raise MalformedError("the data is compressed twice", param=f"filters {filters}")
     bit = 1 << filters.index(_DEFLATE)
     chunks: list[tuple[tuple[int, ...], int]] = []
     dataset.id.chunk_iter(lambda info: chunks.append((info.chunk_offset, info.filter_mask)))
@@ -231,9 +232,9 @@ def _check_deflate(dataset: Any, filters: list[int], chunk: int) -> None:
         try:
             unpacked = zlib.decompressobj().decompress(packed, room)
         except zlib.error as error:
-            raise Malformed("the compressed data is damaged", param=str(error)) from error
+            raise MalformedError("the compressed data is damaged", param=str(error)) from error
         if len(unpacked) >= room:
-            raise Malformed("a compressed chunk unpacks to more than it may", param=f"chunk at {offset}")
+            raise MalformedError("a compressed chunk unpacks to more than it may", param=f"chunk at {offset}")
 
 
 def _load(path: str | os.PathLike[str], limit: int) -> bytes:

@@ -59,7 +59,7 @@ class Problem:
     help: str = ""
 
 
-class Malformed(ValueError):
+class MalformedError(ValueError):
     """A value cannot be what it should be; caught by the readers, which know the node."""
 
     def __init__(self, message: str, code: str = "LHC103", param: str = "", help: str = "") -> None:
@@ -148,7 +148,7 @@ def check_params(
             continue
         try:
             params[spec.name] = _filled(spec, value, params)
-        except Malformed as error:
+        except MalformedError as error:
             problems.append(error.problem)
     return params, problems
 
@@ -168,14 +168,14 @@ def as_array(value: object) -> Array:
     """A copy of a number, sequence, array or tensor as an array of numbers.
 
     Raises:
-        Malformed: it is none of these, or a tensor that is on a device or wants gradients.
+        MalformedError: it is none of these, or a tensor that is on a device or wants gradients.
     """
     try:
         array: Array = np.array(value, copy=True)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise Malformed(f"not an array: {(str(error).splitlines() or [''])[0][:120]}") from error
+        raise MalformedError(f"not an array: {(str(error).splitlines() or [''])[0][:120]}") from error
     if array.dtype.kind not in "iufb":
-        raise Malformed(f"not numbers but {type(value).__name__}", param=f"its type is {array.dtype}")
+        raise MalformedError(f"not numbers but {type(value).__name__}", param=f"its type is {array.dtype}")
     return array
 
 
@@ -192,22 +192,22 @@ def as_kind(name: str, kind: Kind, value: object) -> object:
     """One value in the form of its kind.
 
     Raises:
-        Malformed: with LHC103 if it is no such thing, LHC104 if a number in it is not finite.
+        MalformedError: with LHC103 if it is no such thing, LHC104 if a number in it is not finite.
     """
     if isinstance(value, str):
         if kind in (Kind.PADDING_1D, Kind.PADDING_2D):
             if value in ("same", "valid"):
                 return value
-            raise Malformed(f"{name} must be 'same', 'valid' or integers", param=f"{name} = {value[:40]!r}")
-        raise Malformed(f"{name} must be a number, not text", param=f"{name} = {value[:40]!r}")
+            raise MalformedError(f"{name} must be 'same', 'valid' or integers", param=f"{name} = {value[:40]!r}")
+        raise MalformedError(f"{name} must be a number, not text", param=f"{name} = {value[:40]!r}")
     if not isinstance(value, np.ndarray):
-        raise Malformed(f"{name} must be numeric, not {type(value).__name__}")
+        raise MalformedError(f"{name} must be numeric, not {type(value).__name__}")
     return _real_array(name, value) if kind is Kind.REAL else _integers(name, kind, value)
 
 
 def _real_array(name: str, value: Array) -> Array:
     if value.dtype.kind not in "iuf":
-        raise Malformed(f"{name} must be real numbers", param=f"{name} has the type {value.dtype}")
+        raise MalformedError(f"{name} must be real numbers", param=f"{name} has the type {value.dtype}")
     array = frozen(value)
     if array.dtype.kind == "f":
         bad = ~np.isfinite(array)
@@ -215,7 +215,7 @@ def _real_array(name: str, value: Array) -> Array:
         if count:
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             place = f"{name}[{', '.join(map(str, first))}]" if first else name
-            raise Malformed(
+            raise MalformedError(
                 f"{name} has {count} value{'s' * (count > 1)} that {'are' if count > 1 else 'is'} not finite",
                 code="LHC104", param=f"{place} = {array[first]}, {count} of {array.size} values",
                 help="look at this parameter in the framework before the export",
@@ -225,18 +225,18 @@ def _real_array(name: str, value: Array) -> Array:
 
 def _integers(name: str, kind: Kind, value: Array) -> object:
     if value.dtype.kind not in "iu":
-        raise Malformed(f"{name} must be integer", param=f"{name} has the type {value.dtype}")
+        raise MalformedError(f"{name} must be integer", param=f"{name} has the type {value.dtype}")
     if value.size and int(value.max()) > np.iinfo(np.int64).max:
-        raise Malformed(f"{name} does not fit 64 bits", param=f"{name} = {value.max()}")
+        raise MalformedError(f"{name} does not fit 64 bits", param=f"{name} = {value.max()}")
     array = value.astype(np.int64)
     if kind is Kind.SHAPE:
         if array.ndim <= 1:
             return frozen(np.atleast_1d(array))
-        raise Malformed(f"{name} must be a list of integers", param=f"{name} has the shape {array.shape}")
+        raise MalformedError(f"{name} must be a list of integers", param=f"{name} has the shape {array.shape}")
     if kind in (Kind.INT, Kind.PADDING_1D):
         if array.size == 1:
             return int(array.reshape(()))
-        raise Malformed(f"{name} must be one integer", param=f"{name} has the shape {array.shape}")
+        raise MalformedError(f"{name} must be one integer", param=f"{name} has the shape {array.shape}")
     if array.size == 1 or array.shape == (2,):
         return frozen(np.broadcast_to(array.reshape(-1), (2,)).copy())
-    raise Malformed(f"{name} must be one or two integers", param=f"{name} has the shape {array.shape}")
+    raise MalformedError(f"{name} must be one or two integers", param=f"{name} has the shape {array.shape}")

@@ -73,13 +73,10 @@ class Compartment(HardwareNode):
         if not self.stock and k < self.start:
             return np.zeros_like(state["v"])
         u = rsz(state["u"] * (DECAY_UNITY - (self.du + 1)), 12)
-        if self.stock:  # Lava's LIF adds in 32-bit integers
-            u = wrap_bits(u + wrap_bits(a << ACTIVATION_SHIFT, 32), 32)
-        else:
-            u = u + (a << ACTIVATION_SHIFT) + decode_bias(self.ibias_mant, self.ibias_exp)
-        u = wrap_current(u)
+        u = u + (a << ACTIVATION_SHIFT) + decode_bias(self.ibias_mant, self.ibias_exp)
+        u = wrap_current(wrap_bits(u, 32))  # 32-bit sums, then one wrap at 24 bits
         v = rsz(state["v"] * (DECAY_UNITY - self.dv), 12) + u + decode_bias(self.vbias_mant, self.vbias_exp)
-        v = clip_voltage(v)
+        v = clip_voltage(wrap_bits(v, 32) if self.stock else v)
         theta = self.vth << ACTIVATION_SHIFT
         state["u"] = u
         if self.emit is Emit.STATE:

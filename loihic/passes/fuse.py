@@ -173,7 +173,10 @@ class _Fuser:
         if len(items) == 1 and not np.any(arriving.constant):
             (point, delay), path = items[0]
             from_neuron = isinstance(self.graph.nodes[point], Neuron)
-            if path.linear.is_identity and (from_neuron and delay == 0 or isinstance(self.graph.nodes[name], StepDelay)):
+            # A delay line has its source's shape: behind a Flatten it takes a relay, whose weights know both orders.
+            to_delay = isinstance(self.graph.nodes[name], StepDelay) and path.linear.in_shape == path.linear.out_shape
+            to_output = isinstance(self.graph.nodes[name], Output) and from_neuron and delay == 0
+            if path.linear.is_identity and (to_delay or to_output):
                 self.edges.append(Edge(src=point, dst=name, delay=delay))
                 return
         shape = self.graph.shapes[name]

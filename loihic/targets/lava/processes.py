@@ -47,7 +47,7 @@ def _per_neuron(name: str, value: Ints, shape: Shape, low: int, high: int) -> Ar
 
 
 def shift_toward_zero(x: Array, bits: int) -> Array:
-    """x / 2**bits, rounded toward zero: how the chip multiplies by a decay."""
+    """Divide by 2**bits and round toward zero, as the chip does when it multiplies by a decay."""
     result: Array = np.sign(x) * (np.abs(x) >> bits)
     return result
 
@@ -229,7 +229,7 @@ class Recorder(AbstractProcess):  # type: ignore[misc]
 class StateRecorder(AbstractProcess):  # type: ignore[misc]
     """As `Recorder`, for a Var (connect it with ``recorder.state.connect_var(var)``): its value after every step.
 
-    Lava's Monitor cannot be used: with several probes it reads them all through its first port.
+    Lava's Monitor takes one probe only (with a second it does not compile), and hands it over as slowly as the sink.
     """
 
     def __init__(self, *, shape: Shape, steps: int, path: str) -> None:

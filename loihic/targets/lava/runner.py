@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from loihic.targets.lava.network import LavaNetwork
 from loihic.targets.lava.worker import Array, load_arrays
 
 REPORT_LINES = 12
+ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*: ")
+QUIET_TRACKER = "ignore::UserWarning:multiprocessing.resource_tracker"
+"""Python's resource tracker would warn of the shared memory that it removes, after the worker's own last words."""
+
 GRACE_SECONDS = 2.0
 """How long a process group may take to end by itself before it is killed."""
 
@@ -78,9 +83,10 @@ def _forward(stream: IO[str], lines: list[str], receive: Callable[[str], None] |
 
 
 def _report(lines: list[str]) -> str:
-    """The end of what the worker wrote to stderr: its last line, which names the error, then those before it."""
+    """The end of what the worker wrote to stderr, below the line that names the error."""
     text = [line for line in lines if line.strip()][-REPORT_LINES:]
-    return "\n".join([text[-1], *(f"    {line}" for line in text[:-1])]) if text else "the worker left no message"
+    title = next((line for line in reversed(text) if ERROR_LINE.match(line)), "the worker's last words were")
+    return "\n".join([title, *(f"    {line}" for line in text)]) if text else "the worker left no message"
 
 
 def run_script(
@@ -96,8 +102,11 @@ def run_script(
     Raises:
         BackendError: LHC602 if the command fails, LHC603 if it takes longer than `timeout`.
     """
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, errors="replace", start_new_session=True)
+    warnings = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), QUIET_TRACKER)))
+    process = subprocess.Popen(
+        command, env={**os.environ, "PYTHONWARNINGS": warnings}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+    )
     errors: list[str] = []
     readers: list[threading.Thread] = []
     timed_out = False

@@ -43,6 +43,9 @@ SPIKING_KINDS = ("lava.proc.lif.process.LIF", "lava.proc.lif.process.LIFReset")
 """Processes whose output is 0 or 1, so that no message bits are needed on the way from the chip."""
 
 GRADED_MESSAGE_BITS = 24
+CONV = "lava.proc.conv.process.Conv"
+CONV_LIMIT = 127
+"""Lava keeps a convolution's geometry in 8 bits; a larger number silently becomes another."""
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -111,6 +114,14 @@ def constructor_arguments(args: Json, tensors: Mapping[str, Array]) -> Json:
     return values
 
 
+def check_conv(arguments: Json) -> None:
+    """ValueError if a Conv has a kernel, stride, padding, dilation or number of groups that Lava cannot hold."""
+    geometry = {key: arguments.get(key, 1) for key in ("stride", "padding", "dilation", "groups")}
+    for key, value in {**geometry, "kernel": arguments["weight"].shape[1:3]}.items():
+        if np.max(value) > CONV_LIMIT:
+            raise ValueError(f"{key} = {value} exceeds {CONV_LIMIT}, the most that Lava's Conv can hold")
+
+
 def components(description: Json) -> list[set[str]]:
     """The names of the processes that are connected with each other; Lava runs one such group at a time."""
     groups: list[set[str]] = [{process["name"]} for process in description["processes"]]
@@ -163,6 +174,8 @@ class Network:
         name = item["name"]
         try:
             arguments = constructor_arguments(item["args"], tensors)
+            if item["kind"] == CONV:
+                check_conv(arguments)
             if item["kind"] == "input":
                 self.processes[name] = self._source(name, inputs[name], tuple(arguments["shape"]))
             else:
@@ -331,7 +344,7 @@ def main() -> None:
         load_sibling("compat").install()
         run_folder(arguments.folder, arguments.hardware)
     # Whatever it is, Lava's processes must not outlive it, and a normal exit would wait for them.
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         end_badly(traceback.format_exc())
 
 

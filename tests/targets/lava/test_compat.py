@@ -27,11 +27,12 @@ class CoreEncoder:
 
 def test_rewrite_makes_defaults_factories() -> None:
     namespace: dict[str, object] = {"__name__": __name__}
-    exec(compat.rewrite(SOURCE), namespace)  # noqa: S102
+    exec(compat.rewrite(SOURCE), namespace)
     core = namespace["CoreEncoder"]
     assert callable(core)
     first, second = core(), core()
-    assert first.x.base == 0 and first.x is not second.x
+    assert first.x.base == 0
+    assert first.x is not second.x
 
 
 def test_rewrite_leaves_other_sources_alone() -> None:

@@ -29,7 +29,7 @@ def run_many(kind: str, variants: list[dict[str, Any]], x: np.ndarray, *, neuron
     names = [str(index) for index in range(len(variants))]
     network = LavaNetwork(
         processes=(LavaProcess(name="in", kind="input", args={"shape": x.shape[1:]}),
-                   *(LavaProcess(name=name, kind=kind, args=args) for name, args in zip(names, variants))),
+                   *(LavaProcess(name=name, kind=kind, args=args) for name, args in zip(names, variants, strict=True))),
         connections=tuple(LavaConnection(src="in", src_port="s_out", dst=name, dst_port=ports[0]) for name in names),
         taps=tuple(LavaTap(key=name, process=name, port=ports[1]) for name in names),
     )
@@ -104,8 +104,8 @@ def test_dense_and_sparse(seed: int) -> None:
         variants.append((mode, bits, exponent, message, w))
         dense.append({**common, "weights": w})
         sparse.append({**common, **csr_arguments("weights", csr_matrix(w))})
-    got = zip(run_many(DENSE + "Dense", dense, x), run_many(SPARSE + "Sparse", sparse, x))
-    for (mode, bits, exponent, message, w), outputs in zip(variants, got):
+    got = zip(run_many(DENSE + "Dense", dense, x), run_many(SPARSE + "Sparse", sparse, x), strict=True)
+    for (mode, bits, exponent, message, w), outputs in zip(variants, got, strict=True):
         message_values = x if message else (x != 0).astype(np.int64)
         want = later(scaled(message_values @ synaptic_weights(w, mode, bits).T, exponent))
         for out in outputs:
@@ -140,7 +140,7 @@ def test_conv(seed: int) -> None:
         {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 4, "num_message_bits": 0}]
     for p in variants:
         p |= {"weight": rng.integers(-128, 128, size=(4, 3, 2, 4 // p["groups"])), "input_shape": x.shape[1:]}
-    for p, out in zip(variants, run_many(CONV, variants, x)):
+    for p, out in zip(variants, run_many(CONV, variants, x), strict=True):
         values = x if p["num_message_bits"] else (x != 0).astype(np.int64)
         want = conv_model(values, p["weight"], p["stride"], p["padding"], p["dilation"], p["groups"])
         np.testing.assert_array_equal(out, later(want))
@@ -199,5 +199,6 @@ def test_groups_without_a_connection_reshaped_ports_and_many_probes() -> None:
     np.testing.assert_array_equal(got["a"][0], want)
     np.testing.assert_array_equal(got["buffer"][0, :-1], want[1:])
     np.testing.assert_array_equal(got["u"][0], want.reshape(8, 3, 2) * 64)
-    assert got["v"].shape == (1, 8, 3, 2) and not np.array_equal(got["v"], got["u"])
+    assert got["v"].shape == (1, 8, 3, 2)
+    assert not np.array_equal(got["v"], got["u"])
     np.testing.assert_array_equal(got["alone/v"][0, :, 0], np.arange(1, 9))

@@ -1,0 +1,200 @@
+"""A program as rows for people and as plain data for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from loihic.ir.graph import HardwareGraph
+from loihic.ir.node import Array
+from loihic.ir.text import flow_order
+from loihic.ledger import Ledger
+from loihic.ops.compartment import Compartment
+from loihic.ops.conv_synapse import ConvSynapse
+from loihic.ops.source import Sink, Source
+from loihic.ops.synapse import Synapse
+from loihic.ops.traits import Emit
+from loihic.program import Program, Result
+from loihic.targets.lava.emit import emit, process_names
+
+NODE_COLUMNS = ("node", "op", "shape", "process", "weights", "step", "from")
+LEDGER_COLUMNS = ("node", "kind", "parameter", "wanted", "actual", "error", "why")
+SUMMARY_COLUMNS = ("kind", "entries", "largest error")
+FEW = 20  # elements of an output whose counts are shown one by one
+SPELLINGS = {"spike": "binary"}  # values that the command line calls otherwise
+OUTPUT_COLUMNS = ("output", "sample", "shape", "values", "decision")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeRow:
+    """One hardware node.
+
+    Attributes:
+        name, op, origins: as in the graph.
+        shape: of what it sends.
+        process: name of its Lava Process; empty for an output, which is a tap.
+        kind: class of that Process; ``loihic.*`` are our own, which need microcode on a chip.
+        stock: whether Lava ships the Process.
+        weight_bits, exponent: of a synapse's weights; the exponent is None where the Process has none.
+        step: the step at which it sends its answer to input step 0.
+    """
+
+    name: str
+    op: str
+    origins: tuple[str, ...]
+    shape: tuple[int, ...]
+    process: str
+    kind: str
+    stock: bool
+    weight_bits: int | None
+    exponent: int | None
+    step: int
+
+    def cells(self) -> tuple[str, ...]:
+        """For `NODE_COLUMNS`."""
+        weights = "" if self.weight_bits is None else f"{self.weight_bits} bit"
+        if self.exponent is not None:
+            weights += f" << {self.exponent}" if self.exponent >= 0 else f" >> {-self.exponent}"
+        process = self.kind.rpartition(".")[2] + ("" if self.stock else " (own)")
+        origins = "" if self.origins == (self.name,) else ", ".join(self.origins)
+        return self.name, self.op, str(self.shape), process, weights, str(self.step), origins
+
+
+def node_rows(program: Program) -> list[NodeRow]:
+    """Every hardware node, in the order data flows."""
+    graph = program.graph
+    kinds = {process.name: process.kind for process in emit(graph).processes}
+    names = process_names(graph)
+    rows = []
+    for name in flow_order(graph):
+        node = graph.nodes[name]
+        kind = kinds[names[name]] if name in names else "output"
+        synapse = node if isinstance(node, Synapse) else None
+        rows.append(NodeRow(
+            name=name, op=node.op, origins=node.origins, shape=tuple(graph.shapes[name]), process=names.get(name, ""),
+            kind=kind, stock=not kind.startswith("loihic."),
+            weight_bits=synapse.num_weight_bits if synapse is not None else None,
+            exponent=synapse.exponent if synapse is not None and not isinstance(node, ConvSynapse) else None,
+            step=answering_step(graph, name)))
+    return rows
+
+
+def answering_step(graph: HardwareGraph, name: str) -> int:
+    """The step at which `name` sends what answers input step 0; connections send it where it is received."""
+    for _ in graph.nodes:
+        node = graph.nodes[name]
+        if isinstance(node, Source):
+            return 0
+        if isinstance(node, Compartment):
+            return node.start
+        if isinstance(node, Sink):
+            return node.latency
+        if not graph.outgoing[name]:
+            break
+        name = graph.outgoing[name][0].dst
+    return 0
+
+
+def option_rows(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(option, value) with the defaults marked; what says nothing at its default is left out."""
+    always = {"reset", "scheme", "spikes", "weight_bits"}
+    rows = []
+    for key, value in options.items():
+        if key == "dt" or (key not in always and value == defaults.get(key)):
+            continue
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else SPELLINGS.get(str(value), str(value))
+        rows.append((key.replace("_", " "), shown + (" (default)" if value == defaults.get(key) else "")))
+    return rows
+
+
+def port_rows(program: Program) -> list[tuple[str, str]]:
+    """("input NAME", shape and range) and ("output NAME", shape, scale and latency)."""
+    rows = []
+    for name, source in program.inputs.items():
+        low, high = source.low * source.scale, source.high * source.scale
+        kind = "whole numbers" if source.exact else f"rounded to multiples of {source.scale:.4g}"
+        rows.append((f"input {name}", f"{source.shape}, {low:g} to {high:g}, {kind}"))
+    for name, sink in program.outputs.items():
+        graded = f"graded, in units of {sink.scale:.4g}" if is_graded(program, name) else "spikes"
+        rows.append((f"output {name}", f"{sink.shape}, {graded}, latency {sink.latency} steps"))
+    return rows
+
+
+def ledger_rows(ledger: Ledger) -> list[tuple[str, ...]]:
+    """For `LEDGER_COLUMNS`."""
+    return [(loss.node, loss.kind, loss.param, loss.wanted, loss.actual,
+             "" if loss.error is None else f"{loss.error:.3g}", loss.why) for loss in ledger]
+
+
+def summary_rows(ledger: Ledger) -> list[tuple[str, ...]]:
+    """For `SUMMARY_COLUMNS`."""
+    return [(kind, str(found["entries"]), f"{found['largest_error']:.3g}" if found["largest_error"] else "none")
+            for kind, found in ledger.summary().items()]
+
+
+def output_rows(program: Program, result: Result, limit: int = 10) -> list[tuple[str, ...]]:
+    """For `OUTPUT_COLUMNS`: what each output sent in each of the first `limit` samples."""
+    rows = []
+    for name, values in result.outputs.items():
+        shape = str(program.outputs[name].shape)
+        for sample in range(min(limit, len(values))):
+            if is_graded(program, name):
+                text, decided = range_text(values[sample]), None
+            else:
+                text, decided = spikes_text(values[sample]), decision(values[sample])
+            rows.append((name, str(sample), shape, text, "" if decided is None else str(decided)))
+    return rows
+
+
+def is_graded(program: Program, output: str) -> bool:
+    """Whether an output sends voltages or messages rather than spikes."""
+    graph, name = program.graph, output
+    for _ in graph.nodes:
+        feeds = graph.incoming[name]
+        if not feeds:
+            break
+        name = feeds[0].src
+        node = graph.nodes[name]
+        if isinstance(node, Compartment):
+            return node.emit is Emit.STATE
+    return True
+
+
+def spikes_text(values: Array) -> str:
+    """The spikes of one sample (T, *shape): in all, and per element where there are few."""
+    counts = values.sum(axis=0).reshape(-1)
+    total = f"{int(counts.sum())} spikes"
+    return f"{total}: {' '.join(map(str, counts))}" if 1 < counts.size <= FEW else total
+
+
+def range_text(values: Array) -> str:
+    """The least and greatest of one sample of a graded output, as integers."""
+    return f"{values.min()} to {values.max()}" if values.size else "nothing"
+
+
+def decision(values: Array) -> int | None:
+    """The element of spikes (T, n) with the greatest count; None if there is no choice or nothing was sent."""
+    if values.ndim != 2 or values.shape[1] < 2 or not np.any(values):
+        return None
+    return int(np.argmax(values.sum(axis=0)))
+
+
+def program_json(program: Program) -> dict[str, Any]:
+    """What `--json` says of a program."""
+    rows = node_rows(program)
+    return {
+        "provenance": dict(program.provenance),
+        "options": dict(program.options),
+        "latency": program.latency,
+        "inputs": {name: {"shape": list(node.shape), "low": node.low * node.scale, "high": node.high * node.scale,
+                          "scale": node.scale, "exact": node.exact} for name, node in program.inputs.items()},
+        "outputs": {name: {"shape": list(node.shape), "scale": node.scale, "latency": node.latency}
+                    for name, node in program.outputs.items()},
+        "nodes": [asdict(row) for row in rows],
+        "bits": {row.name: row.weight_bits for row in rows if row.weight_bits is not None},
+        "ledger": {"entries": len(program.ledger), "losses": sum(loss.is_loss for loss in program.ledger),
+                   "summary": program.ledger.summary()},
+    }

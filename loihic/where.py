@@ -1,0 +1,125 @@
+"""Where a node of the user's network went, and where a Lava Process came from, down to the single element."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from loihic.errors import InputError, fail
+from loihic.ir.graph import HardwareGraph
+from loihic.ir.node import Shape
+from loihic.program import Program
+from loihic.targets.lava.emit import lava_order, lava_shape, process_names
+
+QUERY = re.compile(r"^(?P<name>.+?)\s*(?:\[(?P<index>[^\[\]]*)\])?$", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Location:
+    """One place in the program that a name means.
+
+    Attributes:
+        sources: the user's nodes.
+        node, op, shape: the hardware node and the shape of what it sends, (C, H, W) for feature maps.
+        process, lava_shape: its Lava Process and that Process's shape, (H, W, C) for feature maps; no Process: "".
+        inputs, outputs: hardware nodes before and behind it.
+        index, flat: the element in loihic's order, if one was asked for, and its place in C order.
+        lava_index, lava_flat: the same element in Lava's order.
+    """
+
+    sources: tuple[str, ...]
+    node: str
+    op: str
+    shape: Shape
+    process: str
+    lava_shape: Shape
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    index: tuple[int, ...] | None = None
+    flat: int | None = None
+    lava_index: tuple[int, ...] | None = None
+    lava_flat: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def locate(program: Program, query: str, *, lava: bool = False) -> list[Location]:
+    """Every place that ``NODE`` or ``NODE[INDEX]`` means.
+
+    Args:
+        program: to look in.
+        query: NODE is a node of the user's network, a hardware node or a Lava Process. INDEX is one number a
+            dimension, or a single flat one.
+        lava: INDEX is in Lava's order, (H, W, C) for feature maps.
+
+    Raises:
+        InputError: LHC701 for an unknown name, LHC702 for an index that does not fit.
+    """
+    graph = program.graph
+    name, index = _split(graph, query)
+    nodes = _named(graph, name)
+    if not nodes:
+        known = list(dict.fromkeys([*graph.nodes, *_origins(graph), *process_names(graph).values()]))
+        near = get_close_matches(name, known, n=3)
+        fail("LHC701", f"nothing in the program is called {name}", error=InputError,
+             help=f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known[:40])}")
+    places = [_location(graph, node) for node in nodes]
+    return places if index is None else [_at(place, index, lava) for place in places]
+
+
+def _split(graph: HardwareGraph, query: str) -> tuple[str, tuple[int, ...] | None]:
+    """Name and index; a name that itself ends in brackets is taken whole."""
+    match = QUERY.match(query)
+    if _named(graph, query) or match is None or match["index"] is None:
+        return query, None
+    try:
+        return match["name"], tuple(int(part) for part in match["index"].split(","))
+    except ValueError:
+        fail("LHC702", f"[{match['index']}] is not an index", help="as in conv2[5,3,1]", error=InputError)
+
+
+def _origins(graph: HardwareGraph) -> list[str]:
+    return [origin for node in graph.nodes.values() for origin in node.origins]
+
+
+def _named(graph: HardwareGraph, name: str) -> list[str]:
+    """Hardware nodes by the user's names, by their own, by their Processes'; the first of the three that is known."""
+    by_origin = [node for node, value in graph.nodes.items() if name in value.origins]
+    if name in graph.nodes:
+        return list(dict.fromkeys([name, *by_origin]))
+    return by_origin or [node for node, process in process_names(graph).items() if process == name]
+
+
+def _location(graph: HardwareGraph, name: str) -> Location:
+    shape = tuple(graph.shapes[name])
+    return Location(
+        sources=graph.nodes[name].origins, node=name, op=graph.nodes[name].op, shape=shape,
+        process=process_names(graph).get(name, ""), lava_shape=lava_shape(shape),
+        inputs=tuple(edge.src for edge in graph.incoming[name]),
+        outputs=tuple(edge.dst for edge in graph.outgoing[name]))
+
+
+def _at(place: Location, index: tuple[int, ...], lava: bool) -> Location:
+    given = place.lava_shape if lava else place.shape
+    sizes = (prod(given),) if len(index) == 1 else given
+    if len(index) != len(sizes) or not all(0 <= i < size for i, size in zip(index, sizes, strict=True)):
+        fail("LHC702", f"[{','.join(map(str, index))}] is outside {place.node}", node=f"{place.node} ({place.op})",
+             param=f"shape {given}{' in Lava' if lava else ''}", error=InputError,
+             help="indices count from 0, one number a dimension or a single flat one")
+    order = lava_order(place.shape)
+    asked = int(np.ravel_multi_index(index, sizes))
+    flat = int(order[asked]) if lava else asked
+    lava_flat = asked if lava else int(np.flatnonzero(order == asked)[0])
+    return replace(place, index=_unravel(flat, place.shape), flat=flat,
+                   lava_index=_unravel(lava_flat, place.lava_shape), lava_flat=lava_flat)
+
+
+def _unravel(flat: int, shape: Shape) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(flat, shape))
