@@ -25,8 +25,8 @@ from loihic.program import Program
 Progress = Callable[[str], None]
 
 
-def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any]]:
-    """The source graph of a model and its provenance.
+def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any], tuple[Diagnostic, ...]]:
+    """The source graph of a model, its provenance, and warnings about the file.
 
     Args:
         model: path of a .nir file, or a nir.NIRGraph.
@@ -41,7 +41,8 @@ def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any]]:
 
     raw = read_nir_file(Path(model)) if isinstance(model, str | os.PathLike) else from_nir_graph(model)
     provenance = {"model": raw.name, "sha256": raw.digest, "nir": raw.version, "loihic": loihic.__version__}
-    return build_source(flatten_subgraphs(raw)), provenance
+    flat = flatten_subgraphs(raw)
+    return build_source(flat), provenance, tuple(dict.fromkeys((*raw.diagnostics, *flat.diagnostics)))
 
 
 def compile(model: Any, *, options: Options | None = None, progress: Progress | None = None, **choices: Any) -> Program:
@@ -58,8 +59,8 @@ def compile(model: Any, *, options: Options | None = None, progress: Progress | 
         InputError: an option or the calibration data is at fault.
     """
     options = replace(options or Options(), **choices)
-    graph, provenance = read_model(model)
-    context = CompileContext(options=options)
+    graph, provenance, warnings = read_model(model)
+    context = CompileContext(options=options, diagnostics=list(warnings))
     fused = lower_float(graph, context, provenance, progress)
     hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
     if options.strict:
@@ -71,8 +72,8 @@ def check(model: Any, *, options: Options | None = None, **choices: Any) -> list
     """Every problem of a model at once; an empty list, or notes only, if it compiles."""
     options = replace(options or Options(), **choices)
     try:
-        graph, provenance = read_model(model)
-        context = CompileContext(options=options)
+        graph, provenance, warnings = read_model(model)
+        context = CompileContext(options=options, diagnostics=list(warnings))
         fused = lower_float(graph, context, provenance)
         run_passes(fused, integer_pipeline(context.options), context)
     except CompileError as error:

@@ -71,7 +71,10 @@ def locate(program: Program, query: str, *, lava: bool = False) -> list[Location
         fail("LHC701", f"nothing in the program is called {name}", error=InputError,
              help=f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known[:40])}")
     places = [_location(graph, node) for node in nodes]
-    return places if index is None else [_at(place, index, lava) for place in places]
+    if index is None:
+        return places
+    fitting = [place for place in places if _fits(index, place.lava_shape if lava else place.shape)]
+    return [_at(place, index, lava) for place in fitting or places]
 
 
 def _split(graph: HardwareGraph, query: str) -> tuple[str, tuple[int, ...] | None]:
@@ -108,17 +111,26 @@ def _location(graph: HardwareGraph, name: str) -> Location:
 
 def _at(place: Location, index: tuple[int, ...], lava: bool) -> Location:
     given = place.lava_shape if lava else place.shape
-    sizes = (prod(given),) if len(index) == 1 else given
-    if len(index) != len(sizes) or not all(0 <= i < size for i, size in zip(index, sizes, strict=True)):
+    if not _fits(index, given):
         fail("LHC702", f"[{','.join(map(str, index))}] is outside {place.node}", node=f"{place.node} ({place.op})",
              param=f"shape {given}{' in Lava' if lava else ''}", error=InputError,
              help="indices count from 0, one number a dimension or a single flat one")
     order = lava_order(place.shape)
-    asked = int(np.ravel_multi_index(index, sizes))
+    asked = int(np.ravel_multi_index(index, _sizes(index, given)))
     flat = int(order[asked]) if lava else asked
     lava_flat = asked if lava else int(np.flatnonzero(order == asked)[0])
     return replace(place, index=_unravel(flat, place.shape), flat=flat,
                    lava_index=_unravel(lava_flat, place.lava_shape), lava_flat=lava_flat)
+
+
+def _sizes(index: tuple[int, ...], shape: Shape) -> Shape:
+    """What the numbers of an index run over: a single number may count through all elements."""
+    return (prod(shape),) if len(index) == 1 else shape
+
+
+def _fits(index: tuple[int, ...], shape: Shape) -> bool:
+    sizes = _sizes(index, shape)
+    return len(index) == len(sizes) and all(0 <= i < size for i, size in zip(index, sizes, strict=True))
 
 
 def _unravel(flat: int, shape: Shape) -> tuple[int, ...]:

@@ -98,3 +98,14 @@ def neuron(shape: Shape, *, origins: tuple[str, ...] = (), reset: Reset = Reset.
     full = {key: np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
             for key, value in {**defaults, **parameters}.items()}
     return Neuron(origins=origins, shape=shape, reset=reset, emit=emit, **full)
+
+
+def always_on(origins: tuple[str, ...]) -> Neuron:
+    """A neuron that fires at every step from its start on: without leak, threshold zero, driven by a bias of one."""
+    return neuron((1,), origins=origins, decay_v=1.0, bias_v=1.0)
+
+
+def is_always_on(node: Neuron) -> bool:
+    """Whether a neuron is one that `always_on` made."""
+    return bool(node.shape == (1,) and node.emit is Emit.SPIKE and np.all(node.decay_v == 1) and np.all(node.bias_v == 1)
+                and not (np.any(node.threshold) or np.any(node.decay_u) or np.any(node.bias_u) or np.any(node.v_init)))

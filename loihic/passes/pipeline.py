@@ -10,6 +10,7 @@ from loihic.passes.manager import Pass
 from loihic.passes.quantise import Quantise
 from loihic.passes.retime import Retime
 from loihic.passes.shapes import InferShapes
+from loihic.passes.stock import StockOnly
 
 
 def float_pipeline(options: Options, dt: float) -> list[Pass]:
@@ -24,4 +25,9 @@ def float_pipeline(options: Options, dt: float) -> list[Pass]:
 
 def integer_pipeline(options: Options) -> list[Pass]:
     """From the fused graph to a timed integer program."""
-    return [Quantise(weight_bits=options.weight_bits), Retime(allow_loop_delay=options.allow_loop_delay)]
+    stock: list[Pass] = [StockOnly()] if options.stock_only else []
+    return [
+        *stock,
+        Quantise(weight_bits=options.weight_bits),
+        Retime(allow_loop_delay=options.allow_loop_delay, stock_only=options.stock_only),
+    ]

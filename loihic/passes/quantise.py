@@ -33,6 +33,7 @@ from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
 
 MARGIN = 1.25  # by which calibrated ranges may be exceeded
 VOLTAGE_MARGIN = 4.0  # a voltage saturates rather than wraps: room beyond what was observed before it may
+INT8_MAX = 127  # Lava's Conv keeps its sizes in int8 and goes wrong beyond without a word
 GRADED_BITS = 15  # magnitude of graded messages between neurons
 
 
@@ -82,6 +83,10 @@ class _Quantiser:
             elif isinstance(node, Map):
                 nodes[name] = self._synapse(name, node)
             elif isinstance(node, StepDelay):
+                if self.context.options.stock_only:
+                    self.context.report(Diagnostic(
+                        code="LHC402", message="delays of several lengths need loihic's own DelayLine", node=name,
+                        help="leave --stock-only out"))
                 late = int(node.steps.size > 0 and int(node.steps.min()) < 1)
                 nodes[name] = DelayLine(origins=node.origins, shape=node.shape, steps=node.steps + late, late=late)
             elif isinstance(node, Output):
@@ -225,8 +230,11 @@ class _Quantiser:
 
 
 def _fits_conv(linear: LinearMap) -> bool:
-    """Whether Lava's Conv can express a convolution: the same padding on both sides."""
-    return isinstance(linear, ConvMap) and all(low == high for low, high in linear.pads)
+    """Whether Lava's Conv can express a convolution: the same padding on both sides, and sizes that fit its int8."""
+    if not isinstance(linear, ConvMap):
+        return False
+    sizes = (*linear.kernel.shape[2:], *linear.stride, *linear.dilation, linear.groups)
+    return all(low == high for low, high in linear.pads) and max(*sizes, *linear.pads[0], *linear.pads[1]) <= INT8_MAX
 
 
 def _values(linear: LinearMap) -> Array:

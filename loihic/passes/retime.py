@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from loihic.ops.delay_line import DelayLine
 from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
+from loihic.passes.relays import insert_between, relay_chain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,14 @@ class Retime(Pass):
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.INTEGER})
     gives: ClassVar[frozenset[Fact]] = frozenset({Fact.TIMED})
     allow_loop_delay: bool = False
+    stock_only: bool = False
 
     def run(self, graph: AnyGraph, context: CompileContext) -> AnyGraph:
         links = _links(graph)
         while True:
             latency, stuck = _longest(graph, links)
             if latency is not None:
-                return _timed(graph, links, latency)
+                return self._timed(graph, links, latency, context)
             late = _loosen(links, stuck)
             loop = " -> ".join(dict.fromkeys(link.src for link in stuck))
             extra = sum(link.needed - link.meant for link in stuck)
@@ -66,6 +67,40 @@ class Retime(Pass):
                 actual=f"{sum(link.needed for link in stuck)} steps", error=float(extra),
                 why="every connection takes one step on the chip"))
             links = [replace(link, meant=link.meant + extra) if link == late else link for link in links]
+
+    def _timed(self, graph: HardwareGraph, links: list[Link], latency: dict[str, int],
+               context: CompileContext) -> HardwareGraph:
+        """Delay what would come too early, and tell populations and Sinks their latencies."""
+        for name, node in graph.nodes.items():
+            if isinstance(node, Compartment) and not graph.incoming[name]:  # starts just in time, not as soon as it can
+                latency[name] = min(latency[k.dst] + k.meant - k.needed for k in links if k.src == name)
+        graph = graph.with_(
+            nodes={name: _started(node, latency.get(name, 0)) for name, node in graph.nodes.items()},
+            edges=[replace(edge, delay=0) for edge in graph.edges])
+        for link in links:
+            slack = latency[link.dst] + link.meant - latency[link.src] - link.needed
+            if slack == 0 or isinstance(graph.nodes[link.dst], Sink):
+                continue
+            edge = Edge(src=link.src, dst=link.via or link.dst)
+            if self.stock_only:
+                graph = relay_chain(graph, edge, slack, latency[link.src], context)
+            else:
+                label = f"{edge.dst}.delay"
+                line = DelayLine(origins=graph.nodes[edge.dst].origins, shape=graph.shapes[link.src],
+                                 steps=np.asarray(slack))
+                graph = insert_between(graph, edge, [(label, line, line.shape)])
+        return graph
+
+
+def _started(node: HardwareNode, latency: int) -> HardwareNode:
+    """A node that knows its latency; a stock neuron that fires by its own bias counts up to its start."""
+    if isinstance(node, Sink):
+        return replace(node, latency=latency)
+    if not isinstance(node, Compartment):
+        return node
+    if node.stock and node.vbias_mant.any():
+        return replace(node, start=latency, v_init=-latency * node.vbias_mant)
+    return replace(node, start=latency)
 
 
 def _links(graph: HardwareGraph) -> list[Link]:
@@ -113,30 +148,3 @@ def _longest(graph: HardwareGraph, links: list[Link]) -> tuple[dict[str, int] | 
 def _loosen(links: list[Link], loop: list[Link]) -> Link | None:
     """The link of the loop that carries the past."""
     return next((link for link in loop if link.meant), None)
-
-
-def _timed(graph: HardwareGraph, links: list[Link], latency: Mapping[str, int]) -> HardwareGraph:
-    """Insert delay lines where an answer would come too early, and tell populations and Sinks their latencies."""
-    nodes: dict[str, HardwareNode] = {}
-    shapes = dict(graph.shapes)
-    for name, node in graph.nodes.items():
-        if isinstance(node, Compartment):
-            nodes[name] = replace(node, start=latency[name])
-        elif isinstance(node, Sink):
-            nodes[name] = replace(node, latency=latency[name])
-        else:
-            nodes[name] = node
-    edges = [replace(edge, delay=0) for edge in graph.edges]
-    for link in links:
-        slack = latency[link.dst] + link.meant - latency[link.src] - link.needed
-        if slack == 0 or isinstance(graph.nodes[link.dst], Sink):
-            continue
-        target = link.via or link.dst
-        old = Edge(src=link.src, dst=target)
-        label = f"{target}.delay"
-        shape = graph.shapes[link.src]
-        nodes[label] = DelayLine(origins=graph.nodes[target].origins, shape=shape, steps=np.asarray(slack))
-        shapes[label] = shape
-        place = edges.index(old)
-        edges[place : place + 1] = [Edge(src=link.src, dst=label), Edge(src=label, dst=target)]
-    return graph.with_(nodes=nodes, edges=edges, shapes=shapes)

@@ -8,7 +8,7 @@ from loihic.errors import Diagnostic
 from loihic.ir.node import Array, Shape
 from loihic.ledger import Loss
 from loihic.ops.compartment import Compartment
-from loihic.ops.neuron import Neuron
+from loihic.ops.neuron import Neuron, is_always_on
 from loihic.ops.traits import Emit, Reset
 from loihic.passes.manager import CompileContext
 from loihic.quant.fixed import (
@@ -25,6 +25,9 @@ from loihic.quant.scales import STATE_UNIT
 def lower_neuron(name: str, node: Neuron, scale: Array, out_shift: int, shape: Shape,
                  context: CompileContext) -> Compartment:
     """The integer population of a centred neuron; every rounding goes into the ledger."""
+    if is_always_on(node):
+        one = np.ones((), dtype=np.int64)
+        return Compartment(origins=node.origins, shape=shape, du=DECAY_MAX * one, dv=0 * one, vth=0 * one, vbias_mant=one)
     du = _decay(name, "decay_u", node.decay_u, DECAY_MAX + 1, context) - 1
     dv = _decay(name, "decay_v", node.decay_v, DECAY_UNITY, context)
     wanted = node.threshold * scale if node.emit is not Emit.STATE else np.zeros(shape)

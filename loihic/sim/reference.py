@@ -64,8 +64,7 @@ def _arriving(graph: Graph[Any], name: str, history: Mapping[str, list[Array]], 
         index = len(past) - 1 - edge.delay + _behind(graph, edge.src, name)
         value = past[index] if 0 <= index < len(past) else np.zeros((batch, *graph.shapes[edge.src]))
         total = value if total is None else total + value
-    assert total is not None
-    return total
+    return np.zeros((batch, *graph.shapes[name])) if total is None else total
 
 
 def _behind(graph: Graph[Any], src: str, dst: str) -> int:

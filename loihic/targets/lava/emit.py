@@ -98,6 +98,8 @@ def _(node: Compartment, place: Place) -> LavaProcess:
     args: dict[str, ArgValue] = {"shape": lava_shape(shape)}
     if node.stock:
         args |= {"du": int(node.du), "dv": int(node.dv), "vth": int(node.vth)}
+        if node.vbias_mant.any():
+            args |= {"bias_mant": int(node.vbias_mant), "bias_exp": int(node.vbias_exp), "v": int(node.v_init)}
         return LavaProcess(name=place.name, kind="lava.proc.lif.process.LIF", args=args)
     for field in ("du", "dv", "vth", "ibias_mant", "ibias_exp", "vbias_mant", "vbias_exp", "v_init"):
         args[field] = to_lava(getattr(node, field), shape)

@@ -1,0 +1,98 @@
+"""The options of a compilation as the command line spells them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loihic.errors import InputError, fail
+
+if TYPE_CHECKING:
+    from loihic.options import Options
+
+Command = Callable[..., Any]
+SPIKES = {"binary": "spike", "multi": "multi"}
+ARTEFACT = ".loihic"
+HEADER_BRACE = 8  # a safetensors file begins with the header's length in eight bytes, then the header's brace
+
+_OPTIONS = (
+    click.option("--dt", type=float, default=None,
+                 help="Time step of the training, in the unit of the file's time constants.  [default: from the file, "
+                      "or 1 for neurons that count in steps, or 1e-4]"),
+    click.option("--reset", type=click.Choice(["zero", "subtract"]), default="zero", show_default=True,
+                 help="What a spike does to the voltage."),
+    click.option("--scheme", type=click.Choice(["euler", "exponential"]), default="euler", show_default=True,
+                 help="How decays are discretised: 1 - dt/tau or exp(-dt/tau)."),
+    click.option("--spikes", type=click.Choice(list(SPIKES)), default="binary", show_default=True,
+                 help="At most one spike a step, or as many as the threshold fits (sinabs)."),
+    click.option("--calibration", metavar="X.npz", default=None,
+                 help="Sample inputs (.npy, .npz); ranges are observed on them."),
+    click.option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a synaptic weight, 2 to 8."),
+    click.option("--input-range", type=float, nargs=2, metavar="LO HI", default=None,
+                 help="Least and greatest input.  [default: 0 1]"),
+    click.option("--input-bits", type=int, default=0, show_default=True,
+                 help="Bits to which real inputs are rounded; 0 for inputs that are whole already."),
+    click.option("--target", type=click.Choice(["loihi2"]), default="loihi2", show_default=True, help="The chip."),
+    click.option("--strict", is_flag=True, help="Every difference from the trained network is an error."),
+    click.option("--stock-only", is_flag=True, help="Use only Processes that Lava ships."),
+    click.option("--allow-loop-delay", is_flag=True,
+                 help="Let a loop through several connections answer later than trained; goes into the ledger."),
+)
+
+
+def compile_options(command: Command) -> Command:
+    """Give a command the options of a compilation; it receives them as keyword arguments for `options`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def options(*, reset: str, scheme: str, spikes: str, calibration: str | None, **plain: Any) -> Options:
+    """The options object for what was typed.
+
+    Raises:
+        InputError: LHC101 for the calibration file, LHC702 for a value out of its range.
+    """
+    from loihic.api import load_inputs
+    from loihic.ops.traits import Emit, Reset, Scheme
+    from loihic.options import Options
+
+    samples: dict[str, Any] = {}
+    if calibration is not None:
+        loaded = load_inputs(calibration)
+        # A single array belongs to the only input, whatever that is called.
+        samples = loaded if isinstance(loaded, dict) else {"array": loaded}
+    return Options(reset=Reset(reset), scheme=Scheme(scheme), spikes=Emit(SPIKES[spikes]), calibration=samples, **plain)
+
+
+def is_artefact(path: str) -> bool:
+    """Whether a file is a compiled program rather than a model; by its name, else by how it begins."""
+    if path.endswith(ARTEFACT):
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(HEADER_BRACE + 1)[HEADER_BRACE:] == b"{"
+    except OSError:
+        return False  # the model reader says what is wrong
+
+
+def output_path(wanted: str | None, default: str, *inputs: str | None) -> Path:
+    """Where a command writes; found out before the work is done rather than after.
+
+    Raises:
+        InputError: LHC112 for a folder that is not there, LHC702 if an input would be overwritten.
+    """
+    path = Path(wanted if wanted is not None else default)
+    if path.is_dir():
+        fail("LHC112", f"cannot write {path}", param="it is a folder", help="give a file's name", error=InputError)
+    if not path.parent.is_dir():
+        fail("LHC112", f"cannot write {path}", param=f"there is no folder {path.parent}", help="create it first",
+             error=InputError)
+    for given in inputs:
+        if given is not None and path.exists() and Path(given).exists() and path.samefile(given):
+            fail("LHC702", f"{path} is an input and would be overwritten", help="give another name with -o",
+                 error=InputError)
+    return path

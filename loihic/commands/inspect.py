@@ -1,0 +1,146 @@
+"""show and where: looking into a model or a program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loihic.commands.choices import compile_options, is_artefact, options
+from loihic.commands.output import json_option, print_diagnostics, print_json, print_table, say
+from loihic.errors import CompileError, InputError, fail
+
+if TYPE_CHECKING:
+    from loihic.passes.manager import AnyGraph
+    from loihic.program import Program
+    from loihic.where import Location
+
+
+@click.command()
+@click.argument("file", metavar="MODEL|OUT.loihic")
+@click.option("--after", metavar="PASS", default=None,
+              help="The graph as that pass leaves it (`loihic passes` lists them).")
+@compile_options
+@json_option
+def show(file: str, after: str | None, as_json: bool, **typed: Any) -> None:
+    """Print a graph as text: of a model, of a model after a pass, or of a compiled program.
+
+    The options of a compilation matter for a model with --after only.
+    """
+    from loihic import api
+
+    if is_artefact(file):
+        _show_program(api.load(file), file, after, as_json)
+        return
+    graph, provenance, warnings = api.read_model(file)
+    print_diagnostics(warnings)
+    if after is not None:
+        graph = _after(graph, provenance, after, typed)
+    if as_json:
+        print_json({"ok": True, "file": file, "after": after, "provenance": provenance, **_graph_json(graph)})
+    else:
+        _show_graph(graph)
+
+
+@click.command()
+@click.argument("program_file", metavar="OUT.loihic")
+@click.argument("query", metavar="NODE[INDEX]")
+@click.option("--lava", is_flag=True, help="INDEX is in Lava's order: (H, W, C) for feature maps.")
+@json_option
+def where(program_file: str, query: str, lava: bool, as_json: bool) -> None:
+    """Say where a node of the network went, or where a Lava Process came from, as in `where m.loihic conv2[5,3,1]`.
+
+    NODE is a node of the model, a hardware node or a Lava Process; INDEX is one number a dimension, or a flat one.
+    """
+    from loihic import api
+    from loihic.where import locate
+
+    places = locate(api.load(program_file), query, lava=lava)
+    if as_json:
+        print_json({"ok": True, "query": query, "locations": [place.to_json() for place in places]})
+        return
+    for number, place in enumerate(places):
+        if number:
+            say()
+        _print_place(place)
+
+
+def _print_place(place: Location) -> None:
+    element = "" if place.index is None else f"[{','.join(map(str, place.index))}], flat index {place.flat}"
+    say(f"model       {', '.join(place.sources) or 'none: added by loihic'}")
+    say(f"hardware    {place.node}{element}  ({place.op}, shape {place.shape})")
+    if place.process:
+        there = "" if place.lava_index is None else (
+            f"[{','.join(map(str, place.lava_index))}], flat index {place.lava_flat}")
+        say(f"Lava        {place.process}{there}  (shape {place.lava_shape})")
+    else:
+        say("Lava        no Process: the outputs are read from the one before")
+    for label, names in (("fed by", place.inputs), ("feeds", place.outputs)):
+        if names:
+            say(f"{label:<11} {', '.join(names)}")
+
+
+def _after(graph: AnyGraph, provenance: dict[str, Any], name: str, typed: dict[str, Any]) -> AnyGraph:
+    """The graph that the pass `name` leaves behind; what fails later does not matter."""
+    from loihic import api
+    from loihic.passes.manager import CompileContext, run_passes
+    from loihic.passes.pipeline import float_pipeline, integer_pipeline
+
+    chosen = options(**typed)
+    known = [item.name for item in (*float_pipeline(chosen, 1.0), *integer_pipeline(chosen))]
+    if name not in known:
+        fail("LHC701", f"no pass of the pipeline is called {name}", help=f"in order: {', '.join(known)}",
+             error=InputError)
+    context = CompileContext(options=chosen)
+    try:
+        fused = api.lower_float(graph, context, provenance)
+        if name not in context.stages:
+            run_passes(fused, integer_pipeline(context.options), context)
+    except CompileError:
+        if name not in context.stages:
+            raise
+    return context.stages[name]
+
+
+def _show_program(program: Program, file: str, after: str | None, as_json: bool) -> None:
+    from loihic.report.tables import LEDGER_COLUMNS, ledger_rows, port_rows, program_json
+
+    graphs: dict[str | None, AnyGraph] = {None: program.graph, "retime": program.graph, "fuse": program.source}
+    if after not in graphs:
+        fail("LHC701", f"a compiled program does not hold the graph after {after}", error=InputError,
+             help="it holds those after fuse and after retime; show the model for the others")
+    graph = graphs[after]
+    if as_json:
+        ledger = program.ledger
+        print_json({"ok": True, "file": file, "after": after, **program_json(program), **_graph_json(graph),
+                    "ledger": {"summary": ledger.summary(), "entries": len(ledger), "losses": ledger.to_json()}})
+        return
+    facts = [*program.provenance.items(), *port_rows(program), ("latency", f"{program.latency} steps"),
+             *((name.replace("_", " "), value) for name, value in program.options.items() if name != "dt")]
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        say(f"{name:<{width}}  {value}")
+    say()
+    _show_graph(graph)
+    if len(program.ledger):
+        say()
+        print_table(LEDGER_COLUMNS, ledger_rows(program.ledger), title="ledger", right=["error"])
+
+
+def _show_graph(graph: AnyGraph) -> None:
+    from loihic.ir.text import graph_text
+
+    say(graph_text(graph).rstrip("\n"))
+
+
+def _graph_json(graph: AnyGraph) -> dict[str, Any]:
+    from loihic.ir.text import flow_order, node_text
+
+    return {
+        "dt": graph.dt, "facts": sorted(fact.value for fact in graph.facts),
+        "graph": {name: {
+            "op": graph.nodes[name].op, "text": node_text(graph.nodes[name]),
+            "shape": list(graph.shapes[name]) if name in graph.shapes else None,
+            "origins": list(graph.nodes[name].origins),
+            "inputs": [{"node": edge.src, "delay": edge.delay} for edge in graph.incoming[name]]}
+            for name in flow_order(graph)}}
