@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 import loihic
 from loihic.errors import CompileError, Diagnostic, InputError, Severity, fail
 from loihic.golden import fit_inputs, golden_input, input_ranges
-from loihic.ir.graph import Graph, SourceGraph
+from loihic.ir.graph import SourceGraph
+from loihic.ir.node import Array
 from loihic.ledger import Loss
 from loihic.ops.ports import Input
 from loihic.options import Options
@@ -133,7 +136,7 @@ def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, proven
     return replace(program, golden_output=answer)
 
 
-def load_inputs(path: str | os.PathLike[str]) -> np.ndarray[Any, Any] | dict[str, np.ndarray[Any, Any]]:
+def load_inputs(path: str | os.PathLike[str]) -> Array | dict[str, Array]:
     """Arrays from a .npy or .npz file, never unpickling.
 
     Raises:
@@ -146,12 +149,10 @@ def load_inputs(path: str | os.PathLike[str]) -> np.ndarray[Any, Any] | dict[str
             return loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError, MemoryError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    except Exception as error:  # noqa: BLE001 - zipfile and zlib raise errors of their own for damaged archives
-        reason = f"{type(error).__name__}: {error}"
-    fail("LHC101", f"cannot read {file.name}", param=reason, help="an input is a .npy or .npz file of numbers",
-         error=InputError)
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError, BadZipFile,
+            zlib.error) as error:
+        fail("LHC101", f"cannot read {file.name}", param=f"{type(error).__name__}: {error}".splitlines()[0],
+             help="an input is a .npy or .npz file of numbers", error=InputError)
 
 
-__all__ = ["Graph", "Options", "Program", "check", "compile", "load", "load_inputs", "read_model"]
+__all__ = ["Options", "Program", "check", "compile", "load", "load_inputs", "read_model"]

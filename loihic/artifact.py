@@ -21,7 +21,7 @@ from loihic.ir.codec import Decoder, Encoder
 from loihic.ir.graph import Fact
 from loihic.ir.node import Array
 from loihic.ir.validate import validate_hardware
-from loihic.ir.verify import MalformedGraph, verify_graph
+from loihic.ir.verify import MalformedGraphError, verify_graph
 from loihic.ledger import Ledger
 from loihic.ops.synapse import SignMode
 from loihic.ops.traits import Emit, Reset
@@ -87,7 +87,7 @@ def load(path: Path) -> Program:
             fail("LHC106", f"{path.name} does not match its checksum", error=InputError, help="compile it again")
         return _program(json.loads(head["body"]), tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError,
-            OverflowError, MalformedGraph) as error:
+            OverflowError, MalformedGraphError) as error:
         fail("LHC106", f"{path.name} is damaged", param=f"{type(error).__name__}: {error}"[:300], error=InputError,
              help="compile the model again")
 

@@ -17,7 +17,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.group(cls=GuardedGroup, context_settings=CONTEXT, no_args_is_help=True)
 @click.version_option(loihic.__version__, prog_name="loihic")
 def main() -> None:
-    """Compile spiking networks (NIR) to exact integer programs for Intel's Loihi 2, run and verify them.
+    r"""Compile spiking networks (NIR) to exact integer programs for Intel's Loihi 2, run and verify them.
 
     \b
     loihic compile model.nir        writes model.loihic

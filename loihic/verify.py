@@ -74,6 +74,9 @@ def verify(program: Program, x: Array | Mapping[str, Array] | None = None, *, ag
     """Compare the simulator's run on `x` (the golden input by default).
 
     Args:
+        program: the program.
+        x: inputs as for `Program.run`.
+        timeout: seconds, for Lava.
         against: ``lava``: u, v and output of every population at every step, and the outputs, bit for bit.
             ``float``: outputs against the float reference; spikes must be equal, graded outputs within one unit in 1e6.
             ``golden``: outputs on the golden input against those stored when the program was compiled.

@@ -1,4 +1,6 @@
-"""How close the compiled networks come to the float ones. Usage: python networks.py [FOLDER with .nir files]
+"""How close the compiled networks come to the float ones.
+
+Usage: python networks.py [FOLDER with .nir files]
 
 Prints, for the networks of the NIR paper, mismatched output and hidden entries per float spike, agreement of decisions
 and correlation of output spike counts, over seeded random and structured inputs. All seeds are fixed.
@@ -66,7 +68,8 @@ def cnn(folder: Path) -> None:
     for name, x in cases.items():
         ours = program.run(x).outputs["output"].sum(1)
         theirs = program.run_float(x)["output"].sum(1)
-        print(f"cnn_sinabs  {name}: correlation of output counts {np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]:.4f}, "
+        alike = np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]
+        print(f"cnn_sinabs  {name}: correlation of output counts {alike:.4f}, "
               f"spikes {ours.sum():.0f} against {theirs.sum():.0f}")
 
 

@@ -14,7 +14,7 @@ from loihic.commands.output import json_option, plain, print_json, print_table, 
 from loihic.errors import InputError, fail
 
 
-@click.command()
+@click.command(short_help="Explain a diagnostic code.")
 @click.argument("code", required=False)
 @json_option
 def explain(code: str | None, as_json: bool) -> None:
@@ -41,7 +41,7 @@ def explain(code: str | None, as_json: bool) -> None:
         say(click.wrap_text(entry.text, width=100))
 
 
-@click.command()
+@click.command(short_help="List the passes of the compiler.")
 @json_option
 def passes(as_json: bool) -> None:
     """List the passes of the compiler in the order in which they run, and any others that are registered."""
@@ -70,7 +70,7 @@ def passes(as_json: bool) -> None:
         say()
 
 
-@click.command()
+@click.command(short_help="List the operators that loihic knows.")
 @json_option
 def ops(as_json: bool) -> None:
     """List every operator that loihic knows: what a model may hold, what the compiler makes, what the chip runs."""
@@ -85,10 +85,11 @@ def ops(as_json: bool) -> None:
     for number, (group, found) in enumerate(groups.items()):
         if number:
             say()
-        print_table(("operator", "what it does"), [(op, cls.summary) for op, cls in found.items()], title=group)
+        say(group)
+        print_table(("operator", "what it does"), [(op, cls.summary) for op, cls in found.items()])
 
 
-@click.command()
+@click.command(short_help="Show what is installed and what to type for the rest.")
 @click.option("--install-lava", is_flag=True, help="Print the pip commands that install Lava, and run them.")
 @click.option("--yes", is_flag=True, help="Do not ask before running them.")
 @json_option

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from loihic.program import Program
 
 
-@click.command()
+@click.command(short_help="List every problem of a model at once.")
 @click.argument("model")
 @compile_options
 @json_option
 @click.pass_context
-def check(ctx: click.Context, model: str, as_json: bool, **typed: Any) -> None:
+def check(ctx: click.Context, /, model: str, as_json: bool, **typed: Any) -> None:
     """List every problem of MODEL at once, without writing anything.
 
     Exits with 0 if it compiles, else with the status that `compile` would have.
@@ -48,7 +48,7 @@ def check(ctx: click.Context, model: str, as_json: bool, **typed: Any) -> None:
     ctx.exit(status)
 
 
-@click.command("compile")
+@click.command("compile", short_help="Compile a model to an exact integer program.")
 @click.argument("model")
 @click.option("-o", "--output", metavar="OUT.loihic", default=None,
               help="Where to write the program.  [default: MODEL's name with .loihic, in the current folder]")
@@ -94,8 +94,8 @@ def _report(program: Program, model: str, target: Path) -> None:
     say()
     losses = sum(loss.is_loss for loss in program.ledger)
     if len(program.ledger):
-        print_table(SUMMARY_COLUMNS, summary_rows(program.ledger), right=["entries", "largest error"],
-                    title=f"ledger: {len(program.ledger)} entries, {losses} of them losses")
+        say(f"ledger: {len(program.ledger)} entries, {losses} of them losses")
+        print_table(SUMMARY_COLUMNS, summary_rows(program.ledger), right=["entries", "largest error"])
         say()
     say(f"latency: {program.latency} steps (removed from the outputs)")
     name = shlex.quote(str(target))

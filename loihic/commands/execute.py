@@ -22,7 +22,7 @@ _samples = click.option("--samples", type=click.IntRange(min=1), metavar="N", de
                         help="Only the first N samples of INPUT.")
 
 
-@click.command()
+@click.command(short_help="Run a program on an input.")
 @click.argument("program_file", metavar="OUT.loihic")
 @click.argument("input_file", metavar="[INPUT]", required=False)
 @click.option("-o", "--output", metavar="OUT.npz", default=None,
@@ -69,7 +69,7 @@ def run(program_file: str, input_file: str | None, output: str | None, backend: 
              help="`loihic verify --against golden` shows the first difference", error=BackendError)
 
 
-@click.command()
+@click.command(short_help="Compare the simulator with Lava or the float network.")
 @click.argument("program_file", metavar="OUT.loihic")
 @click.argument("input_file", metavar="[INPUT]", required=False)
 @click.option("--against", type=click.Choice(["lava", "float", "golden"]), default="lava", show_default=True,
@@ -98,7 +98,7 @@ def verify(ctx: click.Context, program_file: str, input_file: str | None, agains
     ctx.exit(0 if verdict.agrees else 1)
 
 
-@click.command()
+@click.command(short_help="Write a program as a script that needs only lava-nc.")
 @click.argument("program_file", metavar="OUT.loihic")
 @click.argument("input_file", metavar="[INPUT]", required=False)
 @click.option("--lava", "folder", metavar="DIR", required=True, help="The folder to write, new or empty.")

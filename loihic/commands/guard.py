@@ -56,7 +56,7 @@ class GuardedGroup(click.Group):
         except MemoryError:
             _end(ctx, [Diagnostic(code="LHC900", message="out of memory", help="a machine with more memory, or fewer "
                                   "samples at once (--samples N)")], ExitCode.INTERNAL)
-        except Exception as error:  # noqa: BLE001 - the last resort of the program
+        except Exception as error:  # the last resort of the program
             _end(ctx, [_internal(error)], ExitCode.INTERNAL)
         return result
 

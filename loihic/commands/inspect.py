@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loihic.where import Location
 
 
-@click.command()
+@click.command(short_help="Print a graph at any stage.")
 @click.argument("file", metavar="MODEL|OUT.loihic")
 @click.option("--after", metavar="PASS", default=None,
               help="The graph as that pass leaves it (`loihic passes` lists them).")
@@ -42,7 +42,7 @@ def show(file: str, after: str | None, as_json: bool, **typed: Any) -> None:
         _show_graph(graph)
 
 
-@click.command()
+@click.command(short_help="Find a node in the program, or a Lava Process in the model.")
 @click.argument("program_file", metavar="OUT.loihic")
 @click.argument("query", metavar="NODE[INDEX]")
 @click.option("--lava", is_flag=True, help="INDEX is in Lava's order: (H, W, C) for feature maps.")
@@ -124,7 +124,8 @@ def _show_program(program: Program, file: str, after: str | None, as_json: bool)
     _show_graph(graph)
     if len(program.ledger):
         say()
-        print_table(LEDGER_COLUMNS, ledger_rows(program.ledger), title="ledger", right=["error"])
+        say("ledger")
+        print_table(LEDGER_COLUMNS, ledger_rows(program.ledger), right=["error"])
 
 
 def _show_graph(graph: AnyGraph) -> None:

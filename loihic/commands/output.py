@@ -75,17 +75,22 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, title: str = "",
-                right: Iterable[str] = ()) -> None:
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()) -> None:
     """A borderless table; the columns named in `right` are aligned to the right."""
-    console().print(_table(columns, rows, title, frozenset(right)))
+    out, table = console(), _table(columns, rows, frozenset(right))
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    # rich pads every line to the table's width, which files and diffs do not want.
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str, right: frozenset[str]) -> Table:
+def _table(columns: Iterable[str], rows: Iterable[Iterable[object]], right: frozenset[str]) -> Table:
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False,
-                  header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:

@@ -176,14 +176,15 @@ def convolve(x: Array, kernel: Array, stride: tuple[int, int], pads: tuple[tuple
     padded = np.pad(x, ((0, 0), (0, 0), *pads))
     kh, kw = kernel.shape[2:]
     span = (dilation[0] * (kh - 1) + 1, dilation[1] * (kw - 1) + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(2, 3))
+    windows: Array = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(2, 3))  # type: ignore[call-overload]
     windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
     batch, channels, out_h, out_w = windows.shape[:4]
     columns = windows.reshape(batch, groups, channels // groups, out_h, out_w, kh, kw)
     columns = columns.transpose(1, 0, 3, 4, 2, 5, 6).reshape(groups, batch * out_h * out_w, -1)
     flat = kernel.reshape(groups, kernel.shape[0] // groups, -1).transpose(0, 2, 1)
-    out = np.matmul(columns.astype(np.float64, copy=False), flat.astype(np.float64, copy=False))
-    return out.reshape(groups, batch, out_h, out_w, -1).transpose(1, 0, 4, 2, 3).reshape(batch, -1, out_h, out_w)
+    out: Array = np.matmul(columns.astype(np.float64, copy=False), flat.astype(np.float64, copy=False))
+    ordered = out.reshape(groups, batch, out_h, out_w, -1).transpose(1, 0, 4, 2, 3)
+    return ordered.reshape(batch, -1, out_h, out_w)
 
 
 DENSE_FROM = 0.3  # stored as a full matrix from this share of non-zeros: about where a sparse synapse takes more bits

@@ -40,12 +40,12 @@ def validate_hardware(graph: HardwareGraph) -> None:
         elif isinstance(node, DelayLine):
             _sized(name, node.shape)
             _require(len(feeds) == 1 and prod(feeds[0]) == prod(node.shape), name, "a delay line has one input")
-            low, high = int(node.steps.min(initial=1)), int(node.steps.max(initial=1))
-            _require(1 <= low and high <= LONGEST_DELAY, name, "delays out of range")
+            shortest, longest = int(node.steps.min(initial=1)), int(node.steps.max(initial=1))
+            _require(shortest >= 1 and longest <= LONGEST_DELAY, name, "delays out of range")
             np.broadcast_to(node.steps, node.shape)
         elif isinstance(node, Sink):
             _require(len(feeds) == 1 and prod(feeds[0]) == prod(node.shape), name, "an output has one input")
-            _require(0 <= node.latency <= LONGEST_DELAY, name, "latency out of range")
+            _require(node.latency in range(LONGEST_DELAY + 1), name, "latency out of range")
         elif isinstance(node, Source):
             _sized(name, node.shape)
             _require(not feeds and node.scale > 0 and node.low <= node.high, name, "malformed input port")

@@ -8,7 +8,7 @@ from loihic.ir.graph import Fact, Graph
 from loihic.ir.node import HardwareNode, SourceNode
 
 
-class MalformedGraph(Exception):
+class MalformedGraphError(Exception):
     """A pass broke an invariant; the message names node and invariant."""
 
 
@@ -16,19 +16,19 @@ def verify_graph(graph: Graph[Any]) -> None:
     """Check edges, levels, shapes and loops.
 
     Raises:
-        MalformedGraph: an invariant does not hold.
+        MalformedGraphError: an invariant does not hold.
     """
     level = HardwareNode if Fact.INTEGER in graph.facts else SourceNode
     for name, node in graph.nodes.items():
         if not isinstance(node, level):
-            raise MalformedGraph(f"{name} is a {type(node).__name__} in a graph of {level.__name__}")
+            raise MalformedGraphError(f"{name} is a {type(node).__name__} in a graph of {level.__name__}")
         if Fact.SHAPES in graph.facts and name not in graph.shapes:
-            raise MalformedGraph(f"{name} has no shape")
+            raise MalformedGraphError(f"{name} has no shape")
     for edge in graph.edges:
         for end in (edge.src, edge.dst):
             if end not in graph.nodes:
-                raise MalformedGraph(f"edge {edge.src} -> {edge.dst} ends at {end}, which is not in the graph")
+                raise MalformedGraphError(f"edge {edge.src} -> {edge.dst} ends at {end}, which is not in the graph")
         if edge.delay < 0:
-            raise MalformedGraph(f"edge {edge.src} -> {edge.dst} has a negative delay")
+            raise MalformedGraphError(f"edge {edge.src} -> {edge.dst} has a negative delay")
     if Fact.LOOPS_BROKEN in graph.facts and Fact.INTEGER not in graph.facts:
         graph.order()

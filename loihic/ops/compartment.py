@@ -27,7 +27,9 @@ def _zeros() -> Array:
 @register_op("Compartment", "population of integer neurons with current and voltage")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Compartment(HardwareNode):
-    """One step, with a the sum of what is delivered:
+    """Integer neurons.
+
+    One step, with a the sum of what is delivered:
 
         u = wrap(rsz(u (4096 - (du + 1)), 12) + (a << 6) + ibias)
         v = clip(rsz(v (4096 - dv), 12) + u + vbias)

@@ -36,4 +36,4 @@ class ConvSynapse(Synapse):
     @property
     def magnitude(self) -> Array:
         """Sum of absolute weights per output channel."""
-        return np.abs(self.kernel).sum(axis=(1, 2, 3))
+        return np.asarray(np.abs(self.kernel).sum(axis=(1, 2, 3)))

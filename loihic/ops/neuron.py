@@ -63,7 +63,7 @@ class Neuron(SourceNode):
         if self.emit is Emit.SPIKE:
             sent = (v > self.threshold).astype(np.float64)
         else:
-            above = v - self.v_reset
+            above: Array = v - self.v_reset
             with np.errstate(divide="ignore", invalid="ignore"):
                 count = np.where(span > 0, np.ceil(above / span) - 1, above > 0)
             sent = np.maximum(count, 0.0)
@@ -107,5 +107,6 @@ def always_on(origins: tuple[str, ...]) -> Neuron:
 
 def is_always_on(node: Neuron) -> bool:
     """Whether a neuron is one that `always_on` made."""
-    return bool(node.shape == (1,) and node.emit is Emit.SPIKE and np.all(node.decay_v == 1) and np.all(node.bias_v == 1)
-                and not (np.any(node.threshold) or np.any(node.decay_u) or np.any(node.bias_u) or np.any(node.v_init)))
+    silent = (node.threshold, node.decay_u, node.bias_u, node.v_init)
+    return bool(node.shape == (1,) and node.emit is Emit.SPIKE and np.all(node.decay_v == 1)
+                and np.all(node.bias_v == 1) and not any(np.any(value) for value in silent))

@@ -30,7 +30,8 @@ class Source(HardwareNode):
 
     def encode(self, values: Array) -> Array:
         """The integers sent for real `values`; nearest, not clipped."""
-        return np.rint(np.asarray(values, dtype=np.float64) / self.scale).astype(np.int64)
+        scaled: Array = np.rint(np.asarray(values, dtype=np.float64) / self.scale)
+        return scaled.astype(np.int64)
 
 
 @register_op("Sink", "output port: integers to the host, with their scale")

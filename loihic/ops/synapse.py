@@ -64,5 +64,6 @@ def exact_product(weights: Array, message: Array) -> Array:
     """message @ weights.T in integers, through float64's fast product where that is exact."""
     bound = float(np.abs(message).max(initial=0)) * float(np.abs(weights).max(initial=0)) * weights.shape[1]
     if bound < 2.0**53:
-        return np.rint(message.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64)
-    return message @ weights.T
+        product: Array = np.rint(message.astype(np.float64) @ weights.T.astype(np.float64))
+        return product.astype(np.int64)
+    return np.asarray(message @ weights.T)

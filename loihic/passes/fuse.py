@@ -159,7 +159,7 @@ class _Fuser:
         """Put a Map between two points."""
         base = path.origins[-1] if path.origins else f"{point}->{target}"
         name, count = base, 1
-        while name in self.nodes or name in self.graph.nodes and is_point(self.graph.nodes[name]):
+        while name in self.nodes or (name in self.graph.nodes and is_point(self.graph.nodes[name])):
             count += 1
             name = f"{base}#{count}"
         origins = path.origins or (point, target)

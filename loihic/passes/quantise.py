@@ -20,7 +20,7 @@ from loihic.ops.dense_synapse import DenseSynapse
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
-from loihic.ops.source import Sink, Source
+from loihic.ops.source import Sink
 from loihic.ops.sparse_synapse import SparseSynapse
 from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit
@@ -77,8 +77,9 @@ class _Quantiser:
             if isinstance(node, Input):
                 nodes[name] = self.inputs.source(name, node)
             elif isinstance(node, Neuron):
+                scales = np.broadcast_to(self._scales(name), node.shape)
                 nodes[name] = lower_neuron(
-                    name, node, np.broadcast_to(self._scales(name), node.shape), self._out_shift(name), self.graph.shapes[name], self.context)
+                    name, node, scales, self._out_shift(name), self.graph.shapes[name], self.context)
                 self._note_range(name, node)
             elif isinstance(node, Map):
                 nodes[name] = self._synapse(name, node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def insert_between(graph: HardwareGraph, edge: Edge, chain: Inserted) -> Hardwar
     names = [edge.src, *(name for name, _, _ in chain), edge.dst]
     place = graph.edges.index(edge)
     edges = list(graph.edges)
-    edges[place : place + 1] = [Edge(src=a, dst=b) for a, b in zip(names, names[1:], strict=False)]
+    edges[place : place + 1] = [Edge(src=a, dst=b) for a, b in pairwise(names)]
     return graph.with_(
         nodes={**graph.nodes, **{name: node for name, node, _ in chain}}, edges=edges,
         shapes={**graph.shapes, **{name: shape for name, _, shape in chain}})

@@ -46,7 +46,8 @@ def _bias_by_spikes(graph: AnyGraph, name: str, node: Neuron) -> AnyGraph:
     bias = node.bias_u if node.has_current else node.bias_v
     if not np.any(bias):
         return graph
-    moved = replace(node, bias_u=np.zeros(node.shape)) if node.has_current else replace(node, bias_v=np.zeros(node.shape))
+    nothing = np.zeros(node.shape)
+    moved = replace(node, bias_u=nothing) if node.has_current else replace(node, bias_v=nothing)
     source, link = f"{name}.bias", f"{name}.bias->{name}"
     nodes: dict[str, SourceNode] = {
         **graph.nodes, name: moved, source: always_on(node.origins),
@@ -88,7 +89,7 @@ def _split(graph: AnyGraph, name: str) -> AnyGraph:
             for kind, (label, chosen) in enumerate(zip(labels, parts, strict=True)):
                 piece = f"{key}.part{kind}"
                 nodes[piece] = _piece(value, chosen, rows=inward)
-                shapes[piece] = nodes[piece].linear.out_shape  # type: ignore[attr-defined]
+                shapes[piece] = nodes[piece].linear.out_shape
                 edges += [replace(e, src=piece) if e.src == key else replace(e, dst=piece) for e in ends]
                 edges.append(replace(edge, src=piece, dst=label) if inward else replace(edge, src=label, dst=piece))
     return graph.with_(nodes=nodes, shapes=shapes, edges=edges)

@@ -27,7 +27,8 @@ def lower_neuron(name: str, node: Neuron, scale: Array, out_shift: int, shape: S
     """The integer population of a centred neuron; every rounding goes into the ledger."""
     if is_always_on(node):
         one = np.ones((), dtype=np.int64)
-        return Compartment(origins=node.origins, shape=shape, du=DECAY_MAX * one, dv=0 * one, vth=0 * one, vbias_mant=one)
+        return Compartment(
+            origins=node.origins, shape=shape, du=DECAY_MAX * one, dv=0 * one, vth=0 * one, vbias_mant=one)
     du = _decay(name, "decay_u", node.decay_u, DECAY_MAX + 1, context) - 1
     dv = _decay(name, "decay_v", node.decay_v, DECAY_UNITY, context)
     wanted = node.threshold * scale if node.emit is not Emit.STATE else np.zeros(shape)
@@ -42,7 +43,8 @@ def lower_neuron(name: str, node: Neuron, scale: Array, out_shift: int, shape: S
     stock = is_plain(node) and all(_uniform(x) for x in (du, dv, vth)) and int(dv.max(initial=0)) <= DECAY_MAX
     if context.options.stock_only and not stock:
         context.report(Diagnostic(
-            code="LHC402", message="Lava's own LIF does not compute this neuron", node=name, param=_reason(node, du, dv, vth),
+            code="LHC402", message="Lava's own LIF does not compute this neuron", node=name,
+            param=_reason(node, du, dv, vth),
             help="leave --stock-only out: loihic's Neuron Process computes it"))
     return Compartment(
         origins=node.origins, shape=shape, du=_squeeze(du), dv=_squeeze(dv), vth=_squeeze(vth),
@@ -52,8 +54,10 @@ def lower_neuron(name: str, node: Neuron, scale: Array, out_shift: int, shape: S
 
 
 def is_plain(node: Neuron) -> bool:
-    """Whether Lava's LIF knows everything the neuron does: one spike, reset to zero, at rest until input comes, and
-    decays and thresholds that all neurons share."""
+    """Whether Lava's LIF knows everything the neuron does.
+
+    That is one spike, reset to zero, rest until input comes, and decays and thresholds that all neurons share.
+    """
     return (
         node.emit is Emit.SPIKE and node.reset is Reset.ZERO
         and not (np.any(node.bias_u) or np.any(node.bias_v) or np.any(node.v_init))
@@ -62,14 +66,14 @@ def is_plain(node: Neuron) -> bool:
 
 def _decay(name: str, param: str, factor: Array, top: int, context: CompileContext) -> Array:
     """Parts of 4096 by which a state shrinks; the error noted is that of the time constant."""
-    parts = np.clip(np.rint((1.0 - factor) * DECAY_UNITY), 1 if param == "decay_u" else 0, top).astype(np.int64)
+    parts: Array = np.clip(np.rint((1.0 - factor) * DECAY_UNITY), 1 if param == "decay_u" else 0, top).astype(np.int64)
     actual = 1.0 - parts / DECAY_UNITY
     error = _relative(1.0 - factor, 1.0 - actual)
     if error > 1e-12:
         context.ledger.add(Loss(
             node=name, kind="decay", param=param, wanted=_span(factor), actual=_span(actual), error=error,
             why="decays are parts of 4096; relative error of the decay per step"))
-    return parts
+    return np.asarray(parts)
 
 
 def _note(name: str, kind: str, param: str, wanted: Array, actual: Array, context: CompileContext) -> None:

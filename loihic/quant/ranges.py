@@ -22,7 +22,7 @@ Bounds = tuple[Array | float, Array | float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateRange:
-    """Least and greatest values of a population's states, per neuron, in real units; infinite where nothing bounds them.
+    """Least and greatest values of the states, per neuron, in real units; infinite where nothing bounds them.
 
     Every low is at most and every high at least zero.
     """

@@ -1,4 +1,4 @@
-"""One scale per population: how many integer units make one real unit, chosen so that states fit and weights err least."""
+"""Scales: how many integer units make one real unit, chosen so that states fit and weights err least."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def choose_scale(node: Neuron, limits: StateRange, groups: Sequence[Incoming], b
 
     def cap(name: str, room: float, reach: float) -> None:
         if reach > 0:
-            caps[name] = room / reach
+            caps[name] = min(caps.get(name, np.inf), room / reach)  # of several synapse groups the narrowest counts
 
     cap("u", ROOM, limits.reach("u"))
     spiking = node.emit is Emit.SPIKE
@@ -117,7 +117,7 @@ def _error(node: Neuron, groups: Sequence[Incoming], bits: int, scale: float) ->
 
 
 def spread_scales(node: Neuron, base: float, limits: StateRange, groups: Sequence[Incoming], bits: int) -> Array:
-    """A scale per neuron, at least `base`, so that each neuron's own largest weight fills its synapse group's mantissas.
+    """A scale per neuron, at least `base`, so that each neuron's largest weight fills its group's mantissas.
 
     A spiking neuron is linear up to its threshold, so each may have its own scale without changing a spike; this needs
     thresholds per neuron. The exponents are those that `base` gives the groups.

@@ -23,7 +23,8 @@ class WeightGrid:
 
     def round(self, values: Array) -> Array:
         """Nearest mantissas, clipped."""
-        return np.clip(np.rint(values / self.step) * self.step, self.low, self.high).astype(np.int64)
+        rounded: Array = np.clip(np.rint(values / self.step) * self.step, self.low, self.high)
+        return rounded.astype(np.int64)
 
     def fits(self, least: float, most: float) -> bool:
         """Whether values in [least, most] round without clipping."""

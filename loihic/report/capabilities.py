@@ -29,7 +29,7 @@ bit-accurate in the simulators, and need microcode on a chip. `--stock-only` for
 
 Which Process a population gets depends on its parameters: Lava's LIF takes one decay and one threshold for all of its
 neurons and resets to zero; per-neuron parameters, other resets, biases of the current, several spikes a step and graded
-outputs take ours.
+outputs take ours. Between two populations there is one connection, whatever linear operators lie there in the model.
 """
 GROUPS = {
     "NIR": "What a model may hold: every primitive of NIR 1.0.8, and nested `NIRGraph`s, which are inlined.",
@@ -54,8 +54,9 @@ def page() -> str:
     for group, found in operator_groups().items():
         parts += [f"## {group[0].upper()}{group[1:]}\n", f"{GROUPS[group]}\n"]
         if group == "NIR":
-            rows = [(op, cls.summary, runs_as(op), runs_as(op, Reset.SUBTRACT) if _resets(cls) else "")
-                    for op, cls in found.items()]
+            rows: list[tuple[str, ...]] = [
+                (op, cls.summary, runs_as(op), runs_as(op, Reset.SUBTRACT) if _resets(cls) else "")
+                for op, cls in found.items()]
             parts.append(_table(("operator", "what it does", "runs as", "with `--reset subtract`"), rows))
         else:
             parts.append(_table(("operator", "what it does"), [(op, cls.summary) for op, cls in found.items()]))

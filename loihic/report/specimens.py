@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from loihic.api import lower_float
 from loihic.frontends.build import build_source
 from loihic.frontends.raw import RawGraph, RawNode
 from loihic.ir.node import Shape
+from loihic.ir.registry import source_ops
+from loihic.ops.synapse import Synapse
+from loihic.ops.traits import LinearNode
 from loihic.options import Options
 from loihic.passes.manager import CompileContext, run_passes
 from loihic.passes.pipeline import integer_pipeline
@@ -63,13 +67,16 @@ def specimen(op: str) -> RawGraph:
     return RawGraph(
         nodes={name: RawNode(type=kind, params=values, metadata={}, origin=f"/nodes/{name}")
                for name, (kind, values) in nodes.items()},
-        edges=tuple(zip(names, names[1:], strict=False)), metadata={"dt": 1.0}, name=op, digest="", version="")
+        edges=tuple(pairwise(names)), metadata={"dt": 1.0}, name=op, digest="", version="")
 
 
 def processes_of(op: str, options: Options) -> list[str] | None:
     """Kinds of the Lava Processes that an operator becomes or enters, ports as ``input`` and ``output``.
 
-    None for an operator without a specimen. Raises CompileError if its specimen does not compile.
+    The connection that leads into a population is not counted as part of it. None for an operator without a specimen.
+
+    Raises:
+        CompileError: the specimen does not compile.
     """
     if op not in SPECIMENS:
         return None
@@ -79,5 +86,7 @@ def processes_of(op: str, options: Options) -> list[str] | None:
     kinds = {process.name: process.kind for process in emit(graph).processes}
     labels = process_names(graph)
     wanted = op.lower() if op in PORTS else "node"
-    found = [kinds.get(labels.get(name, ""), "output") for name, node in graph.nodes.items() if wanted in node.origins]
+    linear = issubclass(source_ops()[op], LinearNode)
+    found = [kinds.get(labels.get(name, ""), "output") for name, node in graph.nodes.items()
+             if wanted in node.origins and (linear or not isinstance(node, Synapse))]
     return sorted(dict.fromkeys(found))

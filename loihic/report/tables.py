@@ -137,7 +137,7 @@ def summary_rows(ledger: Ledger) -> list[tuple[str, ...]]:
 
 def output_rows(program: Program, result: Result, limit: int = 10) -> list[tuple[str, ...]]:
     """For `OUTPUT_COLUMNS`: what each output sent in each of the first `limit` samples."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, values in result.outputs.items():
         shape = str(program.outputs[name].shape)
         for sample in range(min(limit, len(values))):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
+from loihic.ir.node import Array
 
-ArgValue = int | float | str | bool | tuple[int, ...] | np.ndarray
+ArgValue = int | float | str | bool | tuple[int, ...] | Array
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
