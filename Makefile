@@ -100,11 +100,9 @@ test-py310:
 
 lint: $(VENV)/.dev
 	$(bin)/ruff check .
-	$(bin)/ruff format --check .
 
 format: $(VENV)/.dev
 	$(bin)/ruff check --fix .
-	$(bin)/ruff format .
 
 types: $(VENV)/.dev
 	$(bin)/mypy

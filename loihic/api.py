@@ -48,13 +48,15 @@ def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any], tuple[Diagnosti
     return build_source(flat), provenance, tuple(dict.fromkeys((*raw.diagnostics, *flat.diagnostics)))
 
 
-def compile(model: Any, *, options: Options | None = None, progress: Progress | None = None, **choices: Any) -> Program:
+def compile(model: Any, *, options: Options | None = None, progress: Progress | None = None,
+            report: Callable[[Diagnostic], None] | None = None, **choices: Any) -> Program:
     """Compile a model to an exact integer program.
 
     Args:
         model: path of a .nir file, or a nir.NIRGraph.
         options: all options at once; single ones may be given by name instead, as in ``compile(m, dt=1e-4)``.
         progress: called with the name of each pass.
+        report: called with every warning and note, once the model has compiled.
         choices: fields of `Options`.
 
     Raises:
@@ -68,6 +70,9 @@ def compile(model: Any, *, options: Options | None = None, progress: Progress | 
     hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
     if options.strict:
         _refuse_losses(context)
+    if report is not None:
+        for diagnostic in context.diagnostics:
+            report(diagnostic)
     return _finish(hardware, fused, context, provenance)
 
 
@@ -79,6 +84,8 @@ def check(model: Any, *, options: Options | None = None, **choices: Any) -> list
         context = CompileContext(options=options, diagnostics=list(warnings))
         fused = lower_float(graph, context, provenance)
         run_passes(fused, integer_pipeline(context.options), context)
+        if options.strict:
+            _refuse_losses(context)
     except CompileError as error:
         return list(error.diagnostics)
     return [d for d in context.diagnostics if d.severity is not Severity.ERROR]

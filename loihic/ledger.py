@@ -32,7 +32,7 @@ class Loss:
     @property
     def is_loss(self) -> bool:
         """False for what is recorded for the reader's sake but changes no value (an assumption, a proof)."""
-        return self.error is None or self.error > 0
+        return self.error is not None and self.error > 0
 
 
 @dataclass

@@ -10,6 +10,8 @@ from loihic.errors import Diagnostic, InputError
 from loihic.ir.node import Array
 from loihic.ops.traits import Emit, Reset, Scheme
 
+LARGEST_INPUT = float(1 << 23)  # messages have 24 bits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -62,8 +64,10 @@ class Options:
             refuse("--weight-bits", self.weight_bits, "synaptic weights have 2 to 8 bits")
         if not (self.input_bits == 0 or 2 <= self.input_bits <= 16):
             refuse("--input-bits", self.input_bits, "0 for integer inputs, or 2 to 16")
-        if self.input_range is not None and not self.input_range[0] < self.input_range[1]:
-            refuse("--input-range", self.input_range, "give the least value, then the greatest")
+        low, high = self.input_range or (0.0, 1.0)
+        if not -LARGEST_INPUT <= low < high <= LARGEST_INPUT:
+            refuse("--input-range", self.input_range,
+                   f"give the least value, then the greatest, within {LARGEST_INPUT:g}; scale larger inputs down")
         if self.golden_steps < 1:
             refuse("golden_steps", self.golden_steps, "at least one step")
         if self.target != "loihi2":

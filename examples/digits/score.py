@@ -11,7 +11,7 @@ SHOWN = 10
 
 
 def main() -> None:
-    """Prints the first answers and the accuracy of all samples in the file."""
+    """Prints the accuracy over all samples in the file, and the answers themselves where they are few."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("outputs", type=Path, help="what `loihic run` wrote: one array (n, T, 10)")
     parser.add_argument("labels", type=Path, help="labels (m,), of which the first n are used")
@@ -21,10 +21,8 @@ def main() -> None:
     labels = np.load(arguments.labels)[: len(counts)]
     answers = np.argmax(counts, axis=1)  # a tie goes to the lowest digit
     if len(counts) <= SHOWN:
-        for label, answer, count in zip(labels, answers, counts, strict=True):
-            spikes = " ".join(f"{int(number):2d}" for number in count)
-            verdict = "right" if label == answer else "wrong"
-            print(f"label {label}  answer {answer}  {verdict}  spikes of 0..9: {spikes}")
+        print("labels ", *labels)
+        print("answers", *answers)
     right = int((answers == labels).sum())
     print(f"{right} of {len(labels)} right ({right / len(labels):.1%})")
 

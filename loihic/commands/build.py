@@ -20,6 +20,7 @@ from loihic.commands.output import (
 )
 
 if TYPE_CHECKING:
+    from loihic.errors import Diagnostic
     from loihic.program import Program
 
 
@@ -60,13 +61,15 @@ def compile_(model: str, output: str | None, as_json: bool, **typed: Any) -> Non
     from loihic.report.tables import program_json
 
     target = output_path(output, Path(model).stem + ARTEFACT, model, typed["calibration"])
+    found: list[Diagnostic] = []
     with Meter("compiling") as meter:
-        program = api.compile(model, options=options(**typed), progress=meter.stage)
+        program = api.compile(model, options=options(**typed), progress=meter.stage, report=found.append)
         meter.stage("writing")
         program.save(target)
     if as_json:
-        print_json({"ok": True, "file": str(target), **program_json(program)})
+        print_json({"ok": True, "file": str(target), **program_json(program), "diagnostics": diagnostics_json(found)})
     else:
+        print_diagnostics(found)
         _report(program, model, target)
 
 

@@ -37,6 +37,9 @@ _OPTIONS = (
                  help="Bits to which real inputs are rounded; 0 for inputs that are whole already."),
     click.option("--target", type=click.Choice(["loihi2"]), default="loihi2", show_default=True, help="The chip."),
     click.option("--strict", is_flag=True, help="Every difference from the trained network is an error."),
+    click.option("--neuron-scales/--population-scales", default=None,
+                 help="A scale per neuron, which needs loihic's own Process, or one per population. "
+                      "[default: per neuron only where Lava's LIF cannot serve anyway]"),
     click.option("--stock-only", is_flag=True, help="Use only Processes that Lava ships."),
     click.option("--allow-loop-delay", is_flag=True,
                  help="Let a loop through several connections answer later than trained; goes into the ledger."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,7 @@ def export(program_file: str, input_file: str | None, folder: str, samples: int 
         print_json({"ok": True, "folder": folder, "files": files})
         return
     say(f"{program_file} -> {folder}: {', '.join(files)}")
-    say(f"next: python {Path(folder) / 'run.py'} {folder}")
+    say(f"next: {shlex.join(['python', str(Path(folder) / 'run.py'), folder])}")
 
 
 def _state(item: str) -> tuple[str, str]:

@@ -101,6 +101,23 @@ class Graph(Generic[N]):
                 help="put a neuron or a Delay of at least one step into the loop")])
         return tuple(done)
 
+    def sources_first(self) -> tuple[str, ...]:
+        """Every name after all that feed it, through delayed edges too; loops are cut where they are entered."""
+        done: dict[str, None] = {}
+        for start in self.nodes:
+            stack = [(start, iter(self.incoming[start]))]
+            entered = {start}
+            while stack:
+                name, edges = stack[-1]
+                edge = next(edges, None)
+                if edge is None:
+                    done.setdefault(name)
+                    stack.pop()
+                elif edge.src not in done and edge.src not in entered:
+                    entered.add(edge.src)
+                    stack.append((edge.src, iter(self.incoming[edge.src])))
+        return tuple(done)
+
     def with_(self, *, nodes: Mapping[str, N] | None = None, edges: Iterable[Edge] | None = None,
               shapes: Mapping[str, Shape] | None = None, facts: Iterable[Fact] = ()) -> Graph[N]:
         """A copy with some parts replaced and `facts` added."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from loihic.errors import Diagnostic
 from loihic.golden import input_ranges
 from loihic.ir.graph import Fact, Graph, HardwareGraph
 from loihic.ir.linear import ConvMap, DenseMap, LinearMap, SparseMap, as_matrix
-from loihic.ir.node import Array, HardwareNode
+from loihic.ir.node import Array, HardwareNode, SourceNode
 from loihic.ledger import Loss
 from loihic.ops.conv_synapse import ConvSynapse
 from loihic.ops.delay import StepDelay
@@ -25,14 +26,16 @@ from loihic.ops.sparse_synapse import SparseSynapse
 from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
-from loihic.quant.fixed import STATE_LIMIT
+from loihic.quant.fixed import DECAY_UNITY, STATE_LIMIT
 from loihic.quant.neurons import is_plain, lower_neuron
-from loihic.quant.ranges import StateRange, interval_ranges, observed_ranges
-from loihic.quant.scales import STATE_UNIT, Incoming, ScaleChoice, choose_scale, spread_scales
+from loihic.quant.ranges import Intervals, StateRange, observed_ranges
+from loihic.quant.scales import STATE_UNIT, Incoming, choose_scale, spread_scales
 from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
 
 MARGIN = 1.25  # by which calibrated ranges may be exceeded
 VOLTAGE_MARGIN = 4.0  # a voltage saturates rather than wraps: room beyond what was observed before it may
+SHRINKINGS = 12  # tries to make room for what rounding adds to the weights
+SHRINK_TO = 0.98
 INT8_MAX = 127  # Lava's Conv keeps its sizes in int8 and goes wrong beyond without a word
 GRADED_BITS = 15  # magnitude of graded messages between neurons
 
@@ -43,6 +46,20 @@ class Message:
 
     scale: float
     bits: int
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A synapse, and the real weights it stands for in units of the accumulated sum."""
+
+    wanted: Array
+    made: Synapse
+    linear: LinearMap
+
+    def bounds(self, low: Array | float, high: Array | float) -> tuple[Array, Array]:
+        """Least and greatest accumulated sums for messages between `low` and `high`."""
+        actual = mantissas_of(self.made) * 2.0**self.made.exponent
+        return with_values(self.linear, actual).row_bounds(low, high)
 
 
 @register_pass
@@ -67,9 +84,15 @@ class _Quantiser:
         self.inputs = input_ranges(graph, context.options)
         self.calibrated = bool(context.options.calibration)
         self.observed = observed_ranges(graph, self.inputs.sample)
-        self.bounds = interval_ranges(graph, self.inputs.real, self.observed)
-        self.choices: dict[str, ScaleChoice] = {}
-        self.under_way: set[str] = set()
+        self.intervals = Intervals(graph, self.inputs.real, self.observed)
+        self.bounds: dict[str, StateRange] = {}
+        self.scales: dict[str, Array] = {}
+        for name in graph.sources_first():
+            node = graph.nodes[name]
+            if isinstance(node, Neuron):
+                self.bounds[name] = self.intervals.states(name, node)
+                self.scales[name] = self._settled(name, node)
+                self.intervals.settle(name, node, self.bounds[name], STATE_LIMIT / (STATE_UNIT * self.scales[name]))
 
     def lowered(self) -> HardwareGraph:
         nodes: dict[str, HardwareNode] = {}
@@ -77,9 +100,8 @@ class _Quantiser:
             if isinstance(node, Input):
                 nodes[name] = self.inputs.source(name, node)
             elif isinstance(node, Neuron):
-                scales = np.broadcast_to(self._scales(name), node.shape)
                 nodes[name] = lower_neuron(
-                    name, node, scales, self._out_shift(name), self.graph.shapes[name], self.context)
+                    name, node, self.scales[name], self._out_shift(name), self.graph.shapes[name], self.context)
                 self._note_range(name, node)
             elif isinstance(node, Map):
                 nodes[name] = self._synapse(name, node)
@@ -106,14 +128,41 @@ class _Quantiser:
         v = (np.maximum(bound.v[0], -VOLTAGE_MARGIN * floor), np.minimum(bound.v[1], VOLTAGE_MARGIN * floor))
         return StateRange(u=u, v=v)
 
-    def _choice(self, name: str) -> ScaleChoice:
-        if name not in self.choices:
-            node = self.graph.nodes[name]
-            assert isinstance(node, Neuron)
-            self.under_way.add(name)
-            self.choices[name] = choose_scale(node, self._limits(name, node), self._groups(name), self.bits)
-            self.under_way.discard(name)
-        return self.choices[name]
+    def _settled(self, name: str, node: Neuron) -> Array:
+        """Scales per neuron at which even the rounded weights cannot make the current wrap.
+
+        One scale for the population, or one per neuron where that costs nothing: where Lava's LIF cannot serve.
+        """
+        limits, groups = self._limits(name, node), self._groups(name)
+        scales = np.full(node.shape, choose_scale(node, limits, groups, self.bits).scale)
+        wanted = False if self.context.options.stock_only else self.context.options.neuron_scales
+        if node.emit is Emit.SPIKE and (wanted or (wanted is None and not is_plain(node))):
+            scales = spread_scales(node, float(scales.flat[0]), limits, groups, self.bits) if scales.size else scales
+        for _ in range(SHRINKINGS):
+            excess = float(np.max(self._integer_reach(name, node, scales), initial=0.0)) / STATE_LIMIT
+            if excess < 1.0 or self.calibrated:
+                break
+            scales = scales * (SHRINK_TO / excess)
+        return scales
+
+    def _integer_reach(self, name: str, node: Neuron, scales: Array) -> Array:
+        """The greatest |u| that the rounded weights allow, per neuron, in integer units."""
+        least, most = np.zeros(node.shape), np.zeros(node.shape)
+        for edge in self.graph.incoming[name]:
+            source = self.graph.incoming[edge.src][0].src
+            if source not in self.scales and self._is_graded(source):
+                continue  # round a loop: its scale waits for this one
+            made = self._made(self._map(edge.src), self.graph.nodes[edge.src], self._message(source), scales)
+            if made is None:
+                continue
+            unit = self._message(source).scale
+            low, high = self.intervals.leaving(source)
+            low, high = made.bounds(np.minimum(low, 0) / unit, np.maximum(high, 0) / unit)
+            least, most = least + low - 1.0, most + high  # a right shift floors
+        bias = node.bias_u * STATE_UNIT * scales
+        decay = np.maximum(np.rint((1.0 - node.decay_u) * DECAY_UNITY), 1.0)
+        reach: Array = np.maximum(-(least * STATE_UNIT + bias), most * STATE_UNIT + bias) * DECAY_UNITY / decay
+        return reach
 
     def _groups(self, name: str) -> list[Incoming]:
         """The synapse groups of a population, but for those whose message scale waits for the population's own."""
@@ -121,22 +170,12 @@ class _Quantiser:
         for edge in self.graph.incoming[name]:
             linear = self._map(edge.src)
             source = self.graph.incoming[edge.src][0].src
-            if source in self.under_way and self._is_graded(source):
+            if source not in self.scales and self._is_graded(source):
                 continue  # a convolution there falls back to sparse weights
             unit = self._message(source).scale
             groups.append(Incoming(weights=_values(linear) * unit, peaks=_peaks(linear) * unit,
                                    conv=_fits_conv(linear)))
         return groups
-
-    def _scales(self, name: str) -> Array:
-        """One scale for the population, or one per neuron where that costs nothing: where Lava's LIF cannot serve."""
-        base = self._choice(name).scale
-        node = self.graph.nodes[name]
-        assert isinstance(node, Neuron)
-        wanted = self.context.options.neuron_scales
-        if node.emit is not Emit.SPIKE or wanted is False or (wanted is None and is_plain(node)):
-            return np.asarray(base)
-        return spread_scales(node, base, self._limits(name, node), self._groups(name), self.bits)
 
     def _map(self, name: str) -> LinearMap:
         node = self.graph.nodes[name]
@@ -155,7 +194,7 @@ class _Quantiser:
             return 0
         node = self.graph.nodes[name]
         assert isinstance(node, Neuron)
-        reach = self._limits(name, node).reach("v") * self._choice(name).scale * STATE_UNIT
+        reach = self._limits(name, node).reach("v") * float(self.scales[name].max(initial=0.0)) * STATE_UNIT
         return max(0, int(np.ceil(np.log2(max(reach, 1.0)))) - GRADED_BITS)
 
     def _message(self, name: str) -> Message:
@@ -169,42 +208,49 @@ class _Quantiser:
             return Message(scale=1.0, bits=0)
         if node.emit is Emit.MULTI:
             return Message(scale=1.0, bits=16)
-        scale = 2.0 ** self._out_shift(name) / (STATE_UNIT * self._choice(name).scale)
+        scale = 2.0 ** self._out_shift(name) / (STATE_UNIT * float(self.scales[name].flat[0]))
         return Message(scale=scale, bits=GRADED_BITS + 1)
 
     def _synapse(self, name: str, node: Map) -> HardwareNode:
         target = self.graph.outgoing[name][0].dst
         message = self._message(self.graph.incoming[name][0].src)
-        linear = self._map(name).scaled(message.scale * self._scales(target))
-        values = _values(linear)
-        if isinstance(linear, ConvMap) and CONV_GRID[self.bits].fits(float(values.min()), float(values.max())):
-            return self._finish(name, node, values, _conv_synapse(linear, node, self.bits, message.bits))
-        linear = as_matrix(linear)
-        values = _values(linear)
+        made = self._made(self._map(name), node, message, self.scales[target])
+        if made is None:
+            self.context.report(Diagnostic(
+                code="LHC403", message="the weights do not fit any exponent", node=name,
+                param=f"the limit is {255 * 2**7} integer units",
+                help="give --calibration or a narrower --input-range"))
+            return ConvSynapse(in_shape=(0, 0, 0), out_shape=(0, 0, 0), kernel=np.zeros((0, 0, 0, 0)))
+        return self._finish(name, made)
+
+    def _made(self, linear: LinearMap, node: SourceNode, message: Message, scales: Array) -> Rounded | None:
+        """A synapse with rounded weights for a population of such scales; None if no exponent fits."""
+        scaled = linear.scaled(message.scale * scales)
+        values = _values(scaled)
+        if isinstance(scaled, ConvMap) and CONV_GRID[self.bits].fits(float(values.min()), float(values.max())):
+            return Rounded(values, _conv_synapse(scaled, node, self.bits, message.bits), scaled)
+        scaled = as_matrix(scaled)
+        values = _values(scaled)
         mode = sign_mode_of(values)
         where = grid(mode, self.bits)
         exponent = choose_exponent(values, where)
         if exponent is None:
-            self.context.report(Diagnostic(
-                code="LHC403", message="the weights do not fit any exponent", node=name,
-                param=f"largest weight is {np.abs(values).max():g} integer units; the limit is {255 * 2**7}",
-                help="give --calibration or a narrower --input-range"))
-            exponent = 0
+            return None
         mantissas = where.round(values / 2.0**exponent)
-        common = {
-            "origins": node.origins, "in_shape": linear.in_shape, "out_shape": linear.out_shape, "exponent": exponent,
+        common: dict[str, Any] = {
+            "origins": node.origins, "in_shape": scaled.in_shape, "out_shape": scaled.out_shape, "exponent": exponent,
             "num_weight_bits": self.bits, "sign_mode": mode, "message_bits": message.bits}
-        made: Synapse
-        if isinstance(linear, DenseMap):
-            made = DenseSynapse(weights=mantissas.reshape(linear.matrix.shape), **common)  # type: ignore[arg-type]
+        if isinstance(scaled, DenseMap):
+            made: Synapse = DenseSynapse(weights=mantissas.reshape(scaled.matrix.shape), **common)
         else:
-            assert isinstance(linear, SparseMap)
-            made = SparseSynapse(data=mantissas, indices=linear.matrix.indices.astype(np.int64),
-                                 indptr=linear.matrix.indptr.astype(np.int64), **common)  # type: ignore[arg-type]
-        return self._finish(name, node, values, made)
+            assert isinstance(scaled, SparseMap)
+            made = SparseSynapse(data=mantissas, indices=scaled.matrix.indices.astype(np.int64),
+                                 indptr=scaled.matrix.indptr.astype(np.int64), **common)
+        return Rounded(values, made, scaled)
 
-    def _finish(self, name: str, node: Map, wanted: Array, made: Synapse) -> Synapse:
+    def _finish(self, name: str, rounded: Rounded) -> Synapse:
         """Write the rounding of a synapse's weights into the ledger."""
+        wanted, made = rounded.wanted, rounded.made
         actual = mantissas_of(made) * 2.0**made.exponent
         power = float(np.sqrt(np.mean(wanted**2))) if wanted.size else 0.0
         error = float(np.sqrt(np.mean((actual - wanted) ** 2))) / power if power else 0.0
@@ -217,7 +263,7 @@ class _Quantiser:
 
     def _note_range(self, name: str, node: Neuron) -> None:
         """Say whether the states are proven in range, or may saturate or wrap beyond what was observed."""
-        room = np.broadcast_to((STATE_LIMIT - 1) / (STATE_UNIT * self._scales(name)), node.shape)
+        room = np.broadcast_to((STATE_LIMIT - 1) / (STATE_UNIT * self.scales[name]), node.shape)
         for state in ("u", "v"):
             spiking = state == "v" and node.emit is Emit.SPIKE
             needed = -self.bounds[name].v[0] if spiking else self.bounds[name].each(state)
@@ -256,6 +302,17 @@ def _peaks(linear: LinearMap) -> Array:
     return np.asarray(peaks).reshape(linear.out_shape)
 
 
+def with_values(linear: LinearMap, values: Array) -> LinearMap:
+    """The map with other weights, flat as `_values` gives them."""
+    if isinstance(linear, ConvMap):
+        return replace(linear, kernel=values.reshape(linear.kernel.shape))
+    if isinstance(linear, DenseMap):
+        return replace(linear, matrix=values.reshape(linear.matrix.shape))
+    assert isinstance(linear, SparseMap)
+    parts = (values, linear.matrix.indices, linear.matrix.indptr)
+    return replace(linear, matrix=sparse.csr_matrix(parts, shape=linear.matrix.shape))
+
+
 def mantissas_of(synapse: HardwareNode) -> Array:
     """The integer weights of any synapse, flat."""
     if isinstance(synapse, ConvSynapse):
@@ -266,7 +323,7 @@ def mantissas_of(synapse: HardwareNode) -> Array:
     return synapse.data
 
 
-def _conv_synapse(linear: ConvMap, node: Map, bits: int, message_bits: int) -> ConvSynapse:
+def _conv_synapse(linear: ConvMap, node: SourceNode, bits: int, message_bits: int) -> ConvSynapse:
     return ConvSynapse(
         origins=node.origins, in_shape=linear.in_shape, out_shape=linear.out_shape, num_weight_bits=bits,
         message_bits=message_bits, kernel=CONV_GRID[bits].round(linear.kernel), stride=linear.stride,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from loihic.ir.graph import Graph
-from loihic.ir.node import Array
+from loihic.ir.node import Array, SourceNode
 from loihic.ops.delay import StepDelay
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
-from loihic.ops.ports import Input, Output
+from loihic.ops.ports import Input
 from loihic.ops.traits import Emit, Reset
 from loihic.sim.reference import run_reference
 
@@ -40,59 +40,62 @@ class StateRange:
         return float(np.max(self.each(state), initial=0.0))
 
 
-def interval_ranges(graph: Graph[Any], inputs: Mapping[str, tuple[float, float]],
-                    observed: Mapping[str, StateRange]) -> dict[str, StateRange]:
-    """Bounds for every Neuron of a fused graph, for inputs anywhere in their ranges.
+class Intervals:
+    """Bounds that hold for every input within its range, found point by point in topological order.
 
     A leaky state driven by a current within [a, b] stays within [a, b] / (1 - decay) together with its initial value
-    (geometric series). Graded messages that come round a loop have no closed bound; twice what was observed is taken.
+    (geometric series). Where nothing bounds a graded voltage, its saturation does; round a loop, where that is not
+    known yet, twice what was observed is taken, and the result is not a proof.
     """
-    sent: dict[str, Bounds] = {name: _sent_always(node) for name, node in graph.nodes.items()
-                               if isinstance(node, Neuron) and node.emit is Emit.SPIKE}
-    ranges: dict[str, StateRange] = {}
-    for name in graph.order():
-        node = graph.nodes[name]
+
+    def __init__(self, graph: Graph[Any], inputs: Mapping[str, tuple[float, float]],
+                 observed: Mapping[str, StateRange]) -> None:
+        self.graph = graph
+        self.inputs = inputs
+        self.observed = observed
+        self.sent: dict[str, Bounds] = {
+            name: (0.0, 1.0) for name, node in graph.of(Neuron) if node.emit is Emit.SPIKE}
+
+    def leaving(self, name: str) -> Bounds:
+        """Least and greatest real value that a point sends."""
+        node = self.graph.nodes[name]
         if isinstance(node, Input):
-            sent[name] = inputs[name]
-        elif isinstance(node, StepDelay | Output):
-            for edge in graph.incoming[name]:
-                low, high = sent.get(edge.src, _observed_output(observed, edge.src, graph))
-                sent[name] = (np.minimum(low, 0), np.maximum(high, 0))
-        elif isinstance(node, Neuron):
-            least: Array = np.zeros(node.shape)
-            most: Array = np.zeros(node.shape)
-            for edge in graph.incoming[name]:
-                linear = graph.nodes[edge.src]
-                assert isinstance(linear, Map)
-                source = graph.incoming[edge.src][0].src
-                bounds = sent.get(source, _observed_output(observed, source, graph))
-                low, high = linear.linear.row_bounds(np.minimum(bounds[0], 0), np.maximum(bounds[1], 0))
-                least, most = least + low, most + high
-            u_low, u_high, v_low, v_high = _state_bounds(node, least, most)
-            ranges[name] = StateRange(u=(u_low, u_high), v=(v_low, v_high))
-            if node.emit is Emit.STATE and np.all(np.isfinite(v_low)) and np.all(np.isfinite(v_high)):
-                sent[name] = (v_low, v_high)
-            elif node.emit is Emit.MULTI and np.all(np.isfinite(v_high)):
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    count = np.where(node.threshold > 0, v_high / node.threshold, 1.0)
-                sent[name] = (0.0, np.maximum(np.ceil(count), 0.0))
-    return ranges
+            return self.inputs[name]
+        if isinstance(node, StepDelay):
+            low, high = self.leaving(self.graph.incoming[name][0].src)
+            return np.minimum(low, 0), np.maximum(high, 0)
+        return self.sent[name] if name in self.sent else self._guess(name, node)
 
+    def states(self, name: str, node: Neuron) -> StateRange:
+        """Bounds of a population's states; its sources must have been settled before, but for those round a loop."""
+        least: Array = np.zeros(node.shape)
+        most: Array = np.zeros(node.shape)
+        for edge in self.graph.incoming[name]:
+            linear = self.graph.nodes[edge.src]
+            assert isinstance(linear, Map)
+            low, high = self.leaving(self.graph.incoming[edge.src][0].src)
+            low, high = linear.linear.row_bounds(np.minimum(low, 0), np.maximum(high, 0))
+            least, most = least + low, most + high
+        u_low, u_high, v_low, v_high = _state_bounds(node, least, most)
+        return StateRange(u=(u_low, u_high), v=(v_low, v_high))
 
-def _sent_always(node: Neuron) -> Bounds:
-    return 0.0, 1.0
+    def settle(self, name: str, node: Neuron, states: StateRange, saturation: Array) -> None:
+        """Note what a population sends, given its states and the real voltage at which it saturates."""
+        low, high = np.maximum(states.v[0], -saturation), np.minimum(states.v[1], saturation)
+        if node.emit is Emit.STATE:
+            self.sent[name] = (low, high)
+        elif node.emit is Emit.MULTI:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                count = np.where(node.threshold > 0, np.ceil(high / node.threshold), 1.0)
+            self.sent[name] = (0.0, np.maximum(count, 1.0))
 
-
-def _observed_output(observed: Mapping[str, StateRange], source: str, graph: Graph[Any]) -> Bounds:
-    node = graph.nodes[source]
-    if source not in observed:
-        return 0.0, 1.0
-    low, high = observed[source].v
-    if isinstance(node, Neuron) and node.emit is Emit.MULTI:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            count = np.where(node.threshold > 0, np.ceil(high / node.threshold), 1.0)
-        return 0.0, 2.0 * np.maximum(count, 1.0)
-    return 2.0 * low, 2.0 * high
+    def _guess(self, name: str, node: SourceNode) -> Bounds:
+        low, high = self.observed[name].v
+        if isinstance(node, Neuron) and node.emit is Emit.MULTI:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                count = np.where(node.threshold > 0, np.ceil(high / node.threshold), 1.0)
+            return 0.0, 2.0 * np.maximum(count, 1.0)
+        return 2.0 * low, 2.0 * high
 
 
 def _state_bounds(node: Neuron, least: Array, most: Array) -> tuple[Array, Array, Array, Array]:

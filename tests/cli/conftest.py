@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -48,7 +49,7 @@ def mlp() -> nir.NIRGraph:
         "output": nir.Output(np.array([2])),
     }
     names = list(nodes)
-    return nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)))
+    return nir.NIRGraph(nodes, list(pairwise(names)))
 
 
 def feature_map() -> nir.NIRGraph:
@@ -61,7 +62,7 @@ def feature_map() -> nir.NIRGraph:
         "output": nir.Output(np.array([2, 3, 4])),
     }
     names = list(nodes)
-    return nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)))
+    return nir.NIRGraph(nodes, list(pairwise(names)))
 
 
 @pytest.fixture

@@ -169,6 +169,25 @@ def test_full_disk(call, model, folder, monkeypatch):
     assert [path.name for path in folder.iterdir()] == ["net.nir"]
 
 
+def test_a_folder_that_cannot_be_written(call, model, folder, monkeypatch):
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    result = call("compile", model)
+    assert result.exit_code == 1
+    assert "Permission denied" in result.stderr
+    assert [path.name for path in folder.iterdir()] == ["net.nir"]
+
+
+def test_ctrl_c(call, model, monkeypatch):
+    def interrupt(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loihic.api.compile", interrupt)
+    assert call("compile", model).exit_code == 130
+
+
 def test_an_internal_error_is_one_message_and_a_file(call, model, folder, monkeypatch):
     def crash(*args: object, **kwargs: object) -> None:
         raise RuntimeError("surprise")

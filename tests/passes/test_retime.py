@@ -87,7 +87,7 @@ def test_without_biases_a_later_input_is_answered_later() -> None:
 
 def looped(neurons: int, *, delay: int = 0) -> nir.NIRGraph:
     """A loop through so many neurons, with a Delay of so many steps in its last connection."""
-    build = Builder(9)
+    build = Builder(4)
     first = end = build.neuron(build.linear(build.input((2,)), (2,), 2, "Linear")[0], (2,), "LIF")
     for _ in range(neurons - 1):
         end = build.neuron(build.linear(end, (2,), 2, "Linear")[0], (2,), "LIF")

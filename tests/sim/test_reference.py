@@ -12,8 +12,8 @@ from nir_equations import simulate_nir
 from strategies import RandomNet, networks
 
 from loihic.api import lower_float, read_model
-from loihic.options import Options
 from loihic.ops.traits import Reset, Scheme
+from loihic.options import Options
 from loihic.passes.manager import CompileContext
 from loihic.sim.reference import run_reference
 

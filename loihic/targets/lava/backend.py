@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 
+from loihic.errors import BackendError, fail
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
 from loihic.ops.source import Sink
 from loihic.targets.lava.emit import emit, from_lava, lava_shape, process_names, to_lava
 from loihic.targets.lava.runner import default_timeout, run_network
+from loihic.targets.lava.worker import HARDWARE_MODULES
 
 Recorded = dict[tuple[str, str], Array]
+
+
+def hardware_found() -> bool:
+    """Whether Lava's closed part for the chip is there, found by its files since importing Lava takes seconds."""
+    spec = find_spec("lava")
+    places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec is not None else []
+    parts = [Path(*name.split(".")[1:]) for name in HARDWARE_MODULES]
+    return all(any((place / part).exists() for place in places) for part in parts)
 
 
 def run_on_lava(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *,
@@ -23,6 +35,10 @@ def run_on_lava(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *
     Raises:
         BackendError: LHC601 not installed, LHC602 failed, LHC603 ran out of time.
     """
+    if hardware and not hardware_found():
+        fail("LHC601", "lava-loihi is not installed", error=BackendError,
+             param=f"not found: {', '.join(HARDWARE_MODULES)}",
+             help="Intel gives it to members of its research community; --backend lava runs the same bits here")
     wanted = list(record)
     network = emit(graph, wanted)
     names = process_names(graph)
