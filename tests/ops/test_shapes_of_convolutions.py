@@ -89,7 +89,8 @@ def test_pools(size: Any, kernel: Any, stride: Any, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize(("weight", "groups", "inputs"), [
-    ((4, 3, 3, 5), 1, (2, 8, 8)), ((4, 2, 3, 5), 2, (2, 8, 8)), ((3, 1, 3, 5), 2, (2, 8, 8)), ((4, 2, 3, 5), 1, (8, 8))])
+    ((4, 3, 3, 5), 1, (2, 8, 8)), ((4, 2, 3, 5), 2, (2, 8, 8)), ((3, 1, 3, 5), 2, (2, 8, 8)),
+    ((4, 2, 3, 5), 1, (8, 8))])
 def test_channels_that_do_not_fit_are_refused(weight: Any, groups: int, inputs: Any) -> None:
     node = Conv2d.from_params({"weight": np.ones(weight), "groups": groups}, ())
     with pytest.raises(ShapeError):

@@ -31,7 +31,7 @@ def current_reach(graph: HardwareGraph) -> dict[str, Array]:
     """
     sent: dict[str, Span] = {}
     reach: dict[str, Array] = {}
-    for name in graph.order():
+    for name in graph.sources_first():
         node = graph.nodes[name]
         arriving = [sent.get(edge.src) or _widest(graph, edge.src) for edge in graph.incoming[name]]
         if isinstance(node, Source):
@@ -100,8 +100,9 @@ def _sent(node: Compartment, u_low: Array, u_high: Array) -> Span:
 def _widest(graph: HardwareGraph, name: str) -> Span:
     """What a node can send at all; asked for those whose bounds are not known yet, because they close a loop."""
     node: HardwareNode = graph.nodes[name]
-    if isinstance(node, DelayLine):
-        return _widest(graph, graph.incoming[name][0].src)
+    if isinstance(node, DelayLine | Synapse):
+        span = _widest(graph, graph.incoming[name][0].src)
+        return _accumulated(node, span) if isinstance(node, Synapse) else span
     if isinstance(node, Compartment):
         return _sent(node, np.full(node.shape, -MOST), np.full(node.shape, MOST))
     raise TypeError(f"{name}: a {node.op} cannot close a loop")

@@ -68,7 +68,7 @@ def adversaries(program: Program, seed: int) -> list[dict[str, np.ndarray]]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(networks(), st.sampled_from([None, (-1.0, 1.0), (0.0, 15.0)]), st.integers(2, 8))
 def test_random_networks(net: RandomNet, span: Any, bits: int) -> None:
     program = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits)
@@ -127,7 +127,8 @@ def test_kernels_that_are_all_rounded_up(bits: int) -> None:
     nodes = {
         "in": nir.Input({"input": np.array([60, 6, 6])}),
         "conv": nir.Conv2d((6, 6), kernel, 1, 0, 1, 1, np.zeros(1)),
-        "if": nir.IF(r=one, v_threshold=0.01 * one, v_reset=0 * one), "out": nir.Output({"output": np.array([1, 4, 4])})}
+        "if": nir.IF(r=one, v_threshold=0.01 * one, v_reset=0 * one),
+        "out": nir.Output({"output": np.array([1, 4, 4])})}
     graph = nir.NIRGraph(nodes=nodes, edges=[("in", "conv"), ("conv", "if"), ("if", "out")], type_check=False)
     program = loihic.compile(graph, dt=1.0, weight_bits=bits)
     with pytest.MonkeyPatch.context() as patch:

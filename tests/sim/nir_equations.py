@@ -137,7 +137,8 @@ def linear(node: Any, x: np.ndarray) -> np.ndarray:
     if isinstance(node, nir.Flatten):
         return x.reshape(-1)
     if isinstance(node, nir.Conv2d):
-        return correlate(x, node.weight, node.stride, node.padding, node.dilation, node.groups) + node.bias[:, None, None]
+        summed = correlate(x, node.weight, node.stride, node.padding, node.dilation, node.groups)
+        return summed + node.bias[:, None, None]
     if isinstance(node, nir.Conv1d):
         padding = node.padding if isinstance(node.padding, str) else (0, int(node.padding))
         flat = correlate(x[:, None], node.weight[:, :, None], (1, int(node.stride)), padding,

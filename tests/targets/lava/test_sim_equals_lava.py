@@ -53,7 +53,7 @@ def message_bits(node: HardwareNode) -> int:
 
 
 def random_network(seed: int, extreme: bool) -> tuple[HardwareGraph, dict[str, np.ndarray]]:
-    """Source -> conv -> map -> dense -> vector, with recurrence, a sparse shortcut, a delay line and a binary branch."""
+    """Source -> conv -> map -> dense -> vector, with recurrence, and a sparse shortcut behind a delay line."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 9))
     graded = bool(rng.integers(2))
