@@ -108,11 +108,9 @@ types: $(VENV)/.dev
 	$(bin)/mypy
 
 docs: $(VENV)/.dev
-	@mkdir -p $(BUILD)
-	$(bin)/python -m loihic.report.capabilities > $(BUILD)/operators.md
-	@if ! diff -u docs/operators.md $(BUILD)/operators.md; then \
-		cp $(BUILD)/operators.md docs/operators.md; \
-		echo "docs/operators.md was out of date and has been regenerated: commit it." >&2; exit 1; fi
+	@$(bin)/python -m loihic.report.capabilities --check || { \
+		$(bin)/python -m loihic.report.capabilities; \
+		echo "docs/operators.md was out of date and has been regenerated: commit it." >&2; exit 1; }
 	@echo "docs/operators.md is up to date"
 
 examples: $(VENV)/.torch

@@ -66,13 +66,25 @@ def compile(model: Any, *, options: Options | None = None, progress: Progress | 
     options = replace(options or Options(), **choices)
     graph, provenance, warnings = read_model(model)
     context = CompileContext(options=options, diagnostics=list(warnings))
-    fused = lower_float(graph, context, provenance, progress)
-    hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
-    if options.strict:
-        _refuse_losses(context)
+    program = compile_source(graph, provenance, context, progress)
     if report is not None:
         for diagnostic in context.diagnostics:
             report(diagnostic)
+    return program
+
+
+def compile_source(graph: SourceGraph, provenance: dict[str, Any], context: CompileContext,
+                   progress: Progress | None = None) -> Program:
+    """Compile a source graph, wherever it came from; losses and diagnostics are left in `context`.
+
+    Raises:
+        CompileError: the model cannot be compiled.
+        InputError: the calibration data does not fit it.
+    """
+    fused = lower_float(graph, context, provenance, progress)
+    hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
+    if context.options.strict:
+        _refuse_losses(context)
     return _finish(hardware, fused, context, provenance)
 
 

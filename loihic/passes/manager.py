@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
-from loihic.errors import CompileError, Diagnostic, Severity
+from loihic.errors import CompileError, Diagnostic, LoihicError, Severity
 from loihic.ir.graph import Fact, Graph
 from loihic.ir.verify import verify_graph
 from loihic.ledger import Ledger
 from loihic.options import Options
+from loihic.passes.reproducer import write_reproducer
 
 AnyGraph = Graph[Any]
 
@@ -66,6 +67,10 @@ def register_pass(cls: PassClass) -> PassClass:
     return cls
 
 
+class PassCrashError(RuntimeError):
+    """A pass failed through loihic's own fault; the message names a file with the graph before it and the pipeline."""
+
+
 def check_pipeline(passes: Sequence[Pass], facts: frozenset[Fact] = frozenset()) -> None:
     """Raise ValueError if a pass needs a fact that nothing before it gives."""
     known = set(facts)
@@ -83,6 +88,7 @@ def run_passes(graph: AnyGraph, passes: Sequence[Pass], context: CompileContext,
     Raises:
         CompileError: the model is at fault.
         ValueError: the pipeline is.
+        PassCrashError: loihic is.
     """
     check_pipeline(passes, graph.facts)
     verify_graph(graph)
@@ -90,7 +96,14 @@ def run_passes(graph: AnyGraph, passes: Sequence[Pass], context: CompileContext,
         if progress:
             progress(item.name)
         started = time.perf_counter()
-        graph = item.run(graph, context).with_(facts=item.gives)
+        try:
+            after = item.run(graph, context).with_(facts=item.gives)
+        except LoihicError:
+            raise
+        except Exception as error:
+            file = write_reproducer(graph, item.name, [one.described() for one in passes])
+            raise PassCrashError(f"pass {item.name} failed: {type(error).__name__}: {error}; see {file}") from error
+        graph = after
         context.times[item.name] = time.perf_counter() - started
         context.raise_errors()
         verify_graph(graph)

@@ -31,7 +31,7 @@ _KERNEL = np.linspace(-1.0, 1.0, 9)
 
 # Per operator: the shape of its input, and its parameters.
 SPECIMENS: Mapping[str, tuple[Shape, Mapping[str, Any]]] = {
-    "Affine": ((SIZE,), {"weight": _WEIGHT, "bias": np.array([0.1, 0.2])}),
+    "Affine": ((SIZE,), {"weight": _WEIGHT, "bias": np.array([0.137, 0.223])}),
     "Linear": ((SIZE,), {"weight": _WEIGHT}),
     "Scale": ((SIZE,), {"scale": np.array([0.5, 2.0])}),
     "Conv1d": ((1, 8), {"input_shape": 8, "weight": _KERNEL[:3].reshape(1, 1, 3), "stride": 1, "padding": 0,

@@ -68,7 +68,7 @@ def adversaries(program: Program, seed: int) -> list[dict[str, np.ndarray]]:
     return found
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(networks(), st.sampled_from([None, (-1.0, 1.0), (0.0, 15.0)]), st.integers(2, 8))
 def test_random_networks(net: RandomNet, span: Any, bits: int) -> None:
     program = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits)
