@@ -28,7 +28,7 @@ from loihic.ops.traits import Emit
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
 from loihic.quant.fixed import DECAY_UNITY, STATE_LIMIT
 from loihic.quant.neurons import is_plain, lower_neuron
-from loihic.quant.ranges import Intervals, StateRange, observed_ranges
+from loihic.quant.ranges import Intervals, StateRange, observed_ranges, state_bounds
 from loihic.quant.scales import STATE_UNIT, Incoming, choose_scale, spread_scales
 from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
 
@@ -92,7 +92,8 @@ class _Quantiser:
             if isinstance(node, Neuron):
                 self.bounds[name] = self.intervals.states(name, node)
                 self.scales[name] = self._settled(name, node)
-                self.intervals.settle(name, node, self.bounds[name], STATE_LIMIT / (STATE_UNIT * self.scales[name]))
+                saturation = STATE_LIMIT / (STATE_UNIT * self.scales[name])
+                self.intervals.settle(name, node, self._rounded_states(name, node), saturation)
 
     def lowered(self) -> HardwareGraph:
         nodes: dict[str, HardwareNode] = {}
@@ -145,8 +146,28 @@ class _Quantiser:
             scales = scales * (SHRINK_TO / excess)
         return scales
 
+    def _rounded_states(self, name: str, node: Neuron) -> StateRange:
+        """The bounds of a population that sends its voltage, widened by what the rounded weights and decays allow."""
+        bound = self.bounds[name]
+        if node.emit is Emit.SPIKE:
+            return bound
+        scales = self.scales[name]
+        least, most = self._integer_sums(name, node, scales)
+        rounded = replace(node, decay_u=_rounded(node.decay_u, 1.0), decay_v=_rounded(node.decay_v, 0.0))
+        u_low, u_high, v_low, v_high = state_bounds(rounded, least / scales, most / scales)
+        return StateRange(u=(np.minimum(u_low, bound.u[0]), np.maximum(u_high, bound.u[1])),
+                          v=(np.minimum(v_low, bound.v[0]), np.maximum(v_high, bound.v[1])))
+
     def _integer_reach(self, name: str, node: Neuron, scales: Array) -> Array:
         """The greatest |u| that the rounded weights allow, per neuron, in integer units."""
+        least, most = self._integer_sums(name, node, scales)
+        bias = node.bias_u * STATE_UNIT * scales
+        leak = 1.0 - _rounded(node.decay_u, 1.0)
+        reach: Array = np.maximum(-(least * STATE_UNIT + bias), most * STATE_UNIT + bias) / leak
+        return reach
+
+    def _integer_sums(self, name: str, node: Neuron, scales: Array) -> tuple[Array, Array]:
+        """Least and greatest sum that the rounded weights deliver to each neuron."""
         least, most = np.zeros(node.shape), np.zeros(node.shape)
         for edge in self.graph.incoming[name]:
             source = self.graph.incoming[edge.src][0].src
@@ -159,10 +180,7 @@ class _Quantiser:
             low, high = self.intervals.leaving(source)
             low, high = made.bounds(np.minimum(low, 0) / unit, np.maximum(high, 0) / unit)
             least, most = least + low - 1.0, most + high  # a right shift floors
-        bias = node.bias_u * STATE_UNIT * scales
-        decay = np.maximum(np.rint((1.0 - node.decay_u) * DECAY_UNITY), 1.0)
-        reach: Array = np.maximum(-(least * STATE_UNIT + bias), most * STATE_UNIT + bias) * DECAY_UNITY / decay
-        return reach
+        return least, most
 
     def _groups(self, name: str) -> list[Incoming]:
         """The synapse groups of a population, but for those whose message scale waits for the population's own."""
@@ -274,6 +292,11 @@ class _Quantiser:
                     actual=f"up to {np.min(room[short]):.4g}",
                     why=("wraps" if state == "u" else "saturates") + " beyond; provided for "
                     + ("the calibration data with a margin" if self.calibrated else "what the golden run reached")))
+
+
+def _rounded(decay: Array, least: float) -> Array:
+    """A decay whose leak is a whole number of parts of 4096, as the compartment has it."""
+    return np.asarray(1.0 - np.maximum(np.rint((1.0 - decay) * DECAY_UNITY), least) / DECAY_UNITY)
 
 
 def _fits_conv(linear: LinearMap) -> bool:

@@ -76,7 +76,7 @@ class Intervals:
             low, high = self.leaving(self.graph.incoming[edge.src][0].src)
             low, high = linear.linear.row_bounds(np.minimum(low, 0), np.maximum(high, 0))
             least, most = least + low, most + high
-        u_low, u_high, v_low, v_high = _state_bounds(node, least, most)
+        u_low, u_high, v_low, v_high = state_bounds(node, least, most)
         return StateRange(u=(u_low, u_high), v=(v_low, v_high))
 
     def settle(self, name: str, node: Neuron, states: StateRange, saturation: Array) -> None:
@@ -98,7 +98,7 @@ class Intervals:
         return 2.0 * low, 2.0 * high
 
 
-def _state_bounds(node: Neuron, least: Array, most: Array) -> tuple[Array, Array, Array, Array]:
+def state_bounds(node: Neuron, least: Array, most: Array) -> tuple[Array, Array, Array, Array]:
     """Bounds of u and of v before reset, per neuron."""
     room = 1.0 - node.decay_u
     u_low = np.minimum((least + node.bias_u) / room, 0.0)

@@ -14,6 +14,7 @@ from strategies import RandomNet, networks
 
 import loihic
 from loihic.ops import compartment, conv_synapse
+from loihic.ops.traits import Emit, Reset
 from loihic.program import Program
 from loihic.quant.fixed import STATE_LIMIT
 
@@ -69,9 +70,12 @@ def adversaries(program: Program, seed: int) -> list[dict[str, np.ndarray]]:
 
 
 @settings(max_examples=60)
-@given(networks(), st.sampled_from([None, (-1.0, 1.0), (0.0, 15.0)]), st.integers(2, 8))
-def test_random_networks(net: RandomNet, span: Any, bits: int) -> None:
-    program = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits)
+@given(networks(), st.sampled_from([None, (-1.0, 1.0), (0.0, 15.0)]), st.integers(2, 8),
+       st.sampled_from([(Reset.ZERO, Emit.SPIKE), (Reset.SUBTRACT, Emit.SPIKE), (Reset.SUBTRACT, Emit.MULTI)]))
+def test_random_networks(net: RandomNet, span: Any, bits: int, firing: tuple[Reset, Emit]) -> None:
+    """No current wraps, neither under inputs that push nor by bounds that are computed from the integers alone."""
+    reset, spikes = firing
+    program = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits, reset=reset, spikes=spikes)
     if any(loss.kind == "range" and loss.param == "u" for loss in program.ledger):
         return  # not proven, and said so
     for name, reach in current_reach(program.graph).items():
@@ -106,7 +110,7 @@ def largest_current(graph: nir.NIRGraph, columns: int, steps: int, **choices: An
 @pytest.mark.parametrize("tau", [2800.0, 1640.0, 2731.0])
 def test_a_slow_current_whose_decay_is_rounded_down(tau: float) -> None:
     """1 / 2800 is 1.46 parts of 4096 and becomes one: the integer current reaches further than the real one."""
-    found = largest_current(cuba(np.array([[1.0, 0.5]]), tau), 2, 30_000)
+    found = largest_current(cuba(np.array([[1.0, 0.5]]), tau), 2, 15_000)
     assert found < STATE_LIMIT
 
 
@@ -117,6 +121,28 @@ def test_many_small_weights_that_are_all_rounded_up(bits: int) -> None:
     weights = np.concatenate([[1.0, -1.0], np.full(1000, 0.55 * step)])[None]
     found = largest_current(cuba(weights, 5.0), weights.size, 200, weight_bits=bits)
     assert found < STATE_LIMIT
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("weight", [0.39, 0.27, 0.7])
+def test_a_voltage_that_is_sent_reaches_further_by_rounded_weights(bits: int, weight: float) -> None:
+    """An integrator whose weights were rounded up sends more than the real one could; the current behind has room."""
+    first = np.array([[*[weight] * 20, 1.0, -0.9]])
+    one = np.ones(1)
+    nodes = {
+        "in": nir.Input({"input": np.array([22])}), "a": nir.Linear(first),
+        "li": nir.LI(tau=5 * one, r=one, v_leak=0 * one), "b": nir.Linear(np.array([[0.8]])),
+        "lif": nir.CubaLIF(tau_syn=5 * one, tau_mem=9 * one, r=5 * one, v_leak=0 * one, v_threshold=0.001 * one,
+                           v_reset=0 * one, w_in=one),
+        "out": nir.Output({"output": np.array([1])})}
+    edges = [("in", "a"), ("a", "li"), ("li", "b"), ("b", "lif"), ("lif", "out")]
+    graph = nir.NIRGraph(nodes=nodes, edges=edges, type_check=False)
+    program = loihic.compile(graph, dt=1.0, weight_bits=bits)
+    with pytest.MonkeyPatch.context() as patch:
+        watch = Watch(patch)
+        program.run(np.tile((first[0] > 0).astype(float), (150, 1)))
+        watch.check()
+    assert np.all(current_reach(program.graph)["lif"] < STATE_LIMIT)
 
 
 @pytest.mark.parametrize("bits", [8, 4])

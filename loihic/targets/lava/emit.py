@@ -164,7 +164,7 @@ def emit(graph: HardwareGraph, record: Iterable[tuple[str, str]] = ()) -> LavaNe
         src, dst = graph.nodes[edge.src], graph.nodes[edge.dst]
         if isinstance(dst, Sink):
             continue
-        have, want = _out_shape(graph, edge.src), _in_shape(graph, edge.dst)
+        have, want = _port_shape(graph, edge.src, outward=True), _port_shape(graph, edge.dst, outward=False)
         connections.append(LavaConnection(
             src=names[edge.src], src_port=_port_out(src), dst=names[edge.dst], dst_port=_port_in(dst),
             shape=want if have != want else None))
@@ -198,22 +198,13 @@ def process_names(graph: HardwareGraph) -> Mapping[str, str]:
     return {name: label for name, label in _unique_names(graph).items() if not isinstance(graph.nodes[name], Sink)}
 
 
-def _out_shape(graph: HardwareGraph, name: str) -> Shape:
+def _port_shape(graph: HardwareGraph, name: str, *, outward: bool) -> Shape:
+    """Lava's shape of a node's out or in port: matrices have vectors, everything else feature maps."""
     node = graph.nodes[name]
-    if isinstance(node, ConvSynapse):
-        return lava_shape(node.out_shape)
-    if isinstance(node, Synapse):
-        return (int(np.prod(node.out_shape, dtype=np.int64)),)
-    return lava_shape(graph.shapes[name])
-
-
-def _in_shape(graph: HardwareGraph, name: str) -> Shape:
-    node = graph.nodes[name]
-    if isinstance(node, ConvSynapse):
-        return lava_shape(node.in_shape)
-    if isinstance(node, Synapse):
-        return (int(np.prod(node.in_shape, dtype=np.int64)),)
-    return lava_shape(graph.shapes[name])
+    if not isinstance(node, Synapse):
+        return lava_shape(graph.shapes[name])
+    shape = node.out_shape if outward else node.in_shape
+    return lava_shape(shape) if isinstance(node, ConvSynapse) else (int(np.prod(shape, dtype=np.int64)),)
 
 
 def export_program(program: Program, folder: Path, inputs: Mapping[str, Array]) -> None:
