@@ -241,6 +241,8 @@ def _join_pool(conv: ConvMap, pool: ConvMap) -> ConvMap | None:
     every padded pixel's window lies outside the unpooled map, hence the conditions.
     """
     first = pool.kernel[:1]
+    if pool.out_shape[0] != pool.in_shape[0]:
+        return None
     if pool.groups != pool.in_shape[0] or not np.array_equal(pool.kernel, np.broadcast_to(first, pool.kernel.shape)):
         return None
     if conv.dilation != (1, 1) or pool.dilation != (1, 1) or pool.pads != ((0, 0), (0, 0)):
