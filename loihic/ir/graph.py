@@ -118,6 +118,14 @@ class Graph(Generic[N]):
                     stack.append((edge.src, iter(self.incoming[edge.src])))
         return tuple(done)
 
+    def unused(self, name: str) -> str:
+        """`name`, or where a node has it already, `name` with a number."""
+        label, number = name, 1
+        while label in self.nodes:
+            number += 1
+            label = f"{name}#{number}"
+        return label
+
     def with_(self, *, nodes: Mapping[str, N] | None = None, edges: Iterable[Edge] | None = None,
               shapes: Mapping[str, Shape] | None = None, facts: Iterable[Fact] = ()) -> Graph[N]:
         """A copy with some parts replaced and `facts` added."""

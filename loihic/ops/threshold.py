@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from loihic.ir.node import Array, Shape
 from loihic.ir.registry import register_op
 from loihic.ops.neuron import Neuron, neuron
@@ -20,5 +22,7 @@ class Threshold(ContinuousNeuron):
     threshold: Array
 
     def discretise(self, shape: Shape, how: Discretisation) -> Neuron:
-        return neuron(shape, origins=self.origins, reset=Reset.NONE,
-                      threshold=fit_parameter(self.threshold, shape, "threshold"))
+        threshold = fit_parameter(self.threshold, shape, "threshold")
+        # The chip's thresholds are not negative: x > -c is x + c > 0.
+        return neuron(shape, origins=self.origins, reset=Reset.NONE, threshold=np.maximum(threshold, 0.0),
+                      bias_v=np.maximum(-threshold, 0.0))

@@ -114,9 +114,18 @@ class _Fuser:
             through = self._leaving(edge.src)
             for (point, delay), path in through.paths.items():
                 total.put(point, delay + edge.delay, path)
+            if edge.delay:
+                self._note_early_bias(edge.src, edge.delay, through.constant)
             total.constant = total.constant + through.constant
         self.memo[name] = total
         return total
+
+    def _note_early_bias(self, name: str, steps: int, constant: Array | float) -> None:
+        """Write down that a constant acts earlier than the network means."""
+        if np.any(constant):
+            self.context.ledger.add(Loss(
+                node=name, kind="delay", param="bias before a Delay", wanted=f"from step {steps} on",
+                actual="from step 0 on", error=float(steps), why="a bias has no time of arrival"))
 
     def _leaving(self, name: str) -> Arriving:
         """What a linear node or a uniform delay sends."""
@@ -124,10 +133,8 @@ class _Fuser:
         out = Arriving()
         if isinstance(node, StepDelay):
             steps = int(node.steps.flat[0]) if node.steps.size else 0
-            if steps and np.any(arriving.constant):
-                self.context.ledger.add(Loss(
-                    node=name, kind="delay", param="bias before a Delay", wanted=f"from step {steps} on",
-                    actual="from step 0 on", error=float(steps), why="a bias has no time of arrival"))
+            if steps:
+                self._note_early_bias(name, steps, arriving.constant)
             out.paths = {(point, delay + steps): path for (point, delay), path in arriving.paths.items()}
             out.constant = arriving.constant
             return out
@@ -183,6 +190,8 @@ class _Fuser:
         relay = neuron(shape, origins=merged_origins(*(p.origins for p in arriving.paths.values()), origins),
                        reset=Reset.NONE, emit=Emit.STATE)
         label = f"{name}.relay"
+        while label in self.nodes or label in self.graph.nodes:
+            label += "'"
         self._place_neuron(label, relay, arriving)
         self.edges.append(Edge(src=label, dst=name))
 

@@ -286,6 +286,10 @@ class _Quantiser:
             spiking = state == "v" and node.emit is Emit.SPIKE
             needed = -self.bounds[name].v[0] if spiking else self.bounds[name].each(state)
             short = needed > room * (1 + 1e-9)
+            if state == "u" and not np.any(short) and name in self.intervals.guessed:
+                self.context.ledger.add(Loss(
+                    node=name, kind="range", param=state, wanted="a proof", actual=f"up to {np.min(room):.4g}",
+                    why="wraps beyond; values that come round a loop were taken to be twice what the golden run had"))
             if np.any(short):
                 self.context.ledger.add(Loss(
                     node=name, kind="range", param=state, wanted=f"up to {np.max(needed):.4g}",

@@ -51,6 +51,6 @@ def relay_chain(graph: HardwareGraph, edge: Edge, steps: int, start: int, contex
     for step in range(1, steps + 1):
         relay = Compartment(origins=sender.origins, shape=shape, du=DECAY_MAX * one, dv=DECAY_MAX * one, vth=0 * one,
                             start=start + step)
-        label = f"{edge.dst}.wait{step}"
-        chain += [(f"{label}.in", identity, shape), (label, relay, shape)]
+        label = graph.unused(f"{edge.dst}.wait{step}")
+        chain += [(graph.unused(f"{label}.in"), identity, shape), (label, relay, shape)]
     return insert_between(graph, edge, chain)

@@ -85,7 +85,7 @@ class Retime(Pass):
             if self.stock_only:
                 graph = relay_chain(graph, edge, slack, latency[link.src], context)
             else:
-                label = f"{edge.dst}.delay"
+                label = graph.unused(f"{edge.dst}.delay")
                 line = DelayLine(origins=graph.nodes[edge.dst].origins, shape=graph.shapes[link.src],
                                  steps=np.asarray(slack))
                 graph = insert_between(graph, edge, [(label, line, line.shape)])

@@ -48,7 +48,7 @@ def _bias_by_spikes(graph: AnyGraph, name: str, node: Neuron) -> AnyGraph:
         return graph
     nothing = np.zeros(node.shape)
     moved = replace(node, bias_u=nothing) if node.has_current else replace(node, bias_v=nothing)
-    source, link = f"{name}.bias", f"{name}.bias->{name}"
+    source, link = graph.unused(f"{name}.bias"), graph.unused(f"{name}.bias->{name}")
     nodes: dict[str, SourceNode] = {
         **graph.nodes, name: moved, source: always_on(node.origins),
         link: Map(origins=node.origins, linear=DenseMap(
@@ -70,7 +70,7 @@ def _split(graph: AnyGraph, name: str) -> AnyGraph:
     nodes, shapes = dict(graph.nodes), dict(graph.shapes)
     del nodes[name], shapes[name]
     edges = [edge for edge in graph.edges if name not in (edge.src, edge.dst)]
-    labels = [f"{name}.{kind}" for kind in range(len(parts))]
+    labels = [graph.unused(f"{name}.{kind}") for kind in range(len(parts))]
     for label, chosen in zip(labels, parts, strict=True):
         nodes[label], shapes[label] = _part(node, chosen), (len(chosen),)
     for edge in dict.fromkeys((*graph.incoming[name], *graph.outgoing[name])):
@@ -117,7 +117,7 @@ def _piece(node: Map, chosen: Array, *, rows: bool) -> Map:
 def _relay_outputs(graph: AnyGraph, name: str) -> AnyGraph:
     """Let an Output hear a population through relays that pass spikes on, so that the population can be split."""
     shape = graph.shapes[name]
-    relay, link = f"{name}.relay", f"{name}->{name}.relay"
+    relay, link = graph.unused(f"{name}.relay"), graph.unused(f"{name}->{name}.relay")
     nodes: dict[str, SourceNode] = {
         **graph.nodes,
         relay: neuron(shape, origins=graph.nodes[name].origins, decay_v=1.0 / 4096, threshold=RELAY_THRESHOLD),

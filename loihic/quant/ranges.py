@@ -53,6 +53,7 @@ class Intervals:
         self.graph = graph
         self.inputs = inputs
         self.observed = observed
+        self.guessed: set[str] = set()  # populations whose bounds rest on a guess
         self.sent: dict[str, Bounds] = {
             name: (0.0, 1.0) for name, node in graph.of(Neuron) if node.emit is Emit.SPIKE}
 
@@ -73,11 +74,20 @@ class Intervals:
         for edge in self.graph.incoming[name]:
             linear = self.graph.nodes[edge.src]
             assert isinstance(linear, Map)
+            source = self._speaker(edge.src)
+            unknown = isinstance(self.graph.nodes[source], Neuron) and source not in self.sent
+            if unknown or (source in self.guessed and self.graph.nodes[source].emit is not Emit.SPIKE):
+                self.guessed.add(name)
             low, high = self.leaving(self.graph.incoming[edge.src][0].src)
             low, high = linear.linear.row_bounds(np.minimum(low, 0), np.maximum(high, 0))
             least, most = least + low, most + high
         u_low, u_high, v_low, v_high = state_bounds(node, least, most)
         return StateRange(u=(u_low, u_high), v=(v_low, v_high))
+
+    def _speaker(self, name: str) -> str:
+        """The Input or population that a map or delay line hears."""
+        node = self.graph.nodes[name]
+        return self._speaker(self.graph.incoming[name][0].src) if isinstance(node, Map | StepDelay) else name
 
     def settle(self, name: str, node: Neuron, states: StateRange, saturation: Array) -> None:
         """Note what a population sends, given its states and the real voltage at which it saturates."""

@@ -59,10 +59,10 @@ def choose_scale(node: Neuron, limits: StateRange, groups: Sequence[Incoming], b
     `limits` are the states' greatest real values to provide for. Within the octave below the greatest feasible scale,
     the one is taken with which weights and threshold round best.
     """
-    caps = {"nothing": float(THRESHOLD_MAX)}
+    caps: dict[str, float] = {}
 
     def cap(name: str, room: float, reach: float) -> None:
-        if reach > 0:
+        if reach > 0 and np.isfinite(room / reach):
             caps[name] = min(caps.get(name, np.inf), room / reach)  # of several synapse groups the narrowest counts
 
     cap("u", ROOM, limits.reach("u"))
@@ -78,6 +78,8 @@ def choose_scale(node: Neuron, limits: StateRange, groups: Sequence[Incoming], b
             cap("conv weights", CONV_GRID[bits].high / max(most, -least) if max(most, -least) else np.inf, 1.0)
         else:
             cap("weights", 2.0**7 * 254, max(most, -least))
+    if not caps:
+        caps["nothing"] = float(THRESHOLD_MAX)
     greatest = min(caps.values())
     scale = min(_candidates(node, greatest), key=lambda s: (_error(node, groups, bits, s), -s))
     return ScaleChoice(scale=scale, limits=caps)
