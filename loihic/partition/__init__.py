@@ -1,0 +1,1 @@
+"""Resources of a core: what a network takes of a chip."""
