@@ -26,6 +26,7 @@ from loihic.ledger import Ledger
 from loihic.ops.synapse import SignMode
 from loihic.ops.traits import Emit, Reset
 from loihic.program import Program
+from loihic.quant.proofs import StateProof
 
 FORMAT_VERSION = 1
 KEY = "loihic"
@@ -52,6 +53,7 @@ def dumps(program: Program) -> bytes:
         "graph": encoder.graph(program.graph, "graph"),
         "source": encoder.graph(program.source, "source"),
         "ledger": program.ledger.to_json(),
+        "proofs": [proof.to_json() for proof in program.proofs],
         "options": dict(program.options),
         "provenance": dict(program.provenance),
         "golden": {name: encoder.value(array, f"golden/{name}") for name, array in program.golden.items()},
@@ -124,6 +126,6 @@ def _program(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Program:
     validate_hardware(graph)
     return Program(
         graph=graph, source=source, ledger=Ledger.from_json(body["ledger"]), options=body["options"],
-        provenance=body["provenance"],
+        provenance=body["provenance"], proofs=tuple(StateProof.from_json(one) for one in body.get("proofs", ())),
         golden={name: decoder.value(value) for name, value in body["golden"].items()},
         golden_output={name: decoder.value(value) for name, value in body["golden_output"].items()})

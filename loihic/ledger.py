@@ -19,6 +19,7 @@ class Loss:
         actual: what the program has, for people.
         error: the relative error where there is one: root mean square for arrays.
         why: the reason, in a few words.
+        effect: measured: by how much the output error shrinks when this loss alone is undone.
     """
 
     node: str
@@ -28,11 +29,17 @@ class Loss:
     actual: str
     error: float | None = None
     why: str = ""
+    effect: float | None = None
 
     @property
     def is_loss(self) -> bool:
         """False for what is recorded for the reader's sake but changes no value (an assumption, a proof)."""
         return self.error is not None and self.error > 0
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether it says that a state is not proven to stay in its range: no error yet, but an input may make one."""
+        return self.kind == "range"
 
 
 @dataclass
@@ -52,12 +59,14 @@ class Ledger:
         return len(self.losses)
 
     def summary(self) -> dict[str, dict[str, float | int]]:
-        """Per kind: the number of entries and the greatest relative error."""
+        """Per kind: the number of entries, the greatest relative error and, where measured, the greatest effect."""
         found: dict[str, dict[str, float | int]] = {}
         for loss in self.losses:
             entry = found.setdefault(loss.kind, {"entries": 0, "largest_error": 0.0})
             entry["entries"] += 1
             entry["largest_error"] = max(entry["largest_error"], loss.error or 0.0)
+            if loss.effect is not None:
+                entry["largest_effect"] = max(entry.get("largest_effect", loss.effect), loss.effect)
         return found
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -103,12 +103,14 @@ def _after(graph: AnyGraph, provenance: dict[str, Any], name: str, typed: dict[s
 
 
 def _show_program(program: Program, file: str, after: str | None, as_json: bool) -> None:
+    from loihic.report.ranges import RANGE_COLUMNS, range_rows
     from loihic.report.tables import LEDGER_COLUMNS, ledger_rows, port_rows, program_json
 
-    graphs: dict[str | None, AnyGraph] = {None: program.graph, "retime": program.graph, "fuse": program.source}
+    float_stage = "stock-only" if program.options.get("stock_only") else "fuse"
+    graphs: dict[str | None, AnyGraph] = {None: program.graph, "retime": program.graph, float_stage: program.source}
     if after not in graphs:
         fail("LHC701", f"a compiled program does not hold the graph after {after}", error=InputError,
-             help="it holds those after fuse and after retime; show the model for the others")
+             help=f"it holds those after {float_stage} and after retime; show the model for the others")
     graph = graphs[after]
     if as_json:
         ledger = program.ledger
@@ -122,10 +124,14 @@ def _show_program(program: Program, file: str, after: str | None, as_json: bool)
         say(f"{name:<{width}}  {value}")
     say()
     _show_graph(graph)
+    if program.proofs:
+        say()
+        say("ranges, in integers")
+        print_table(RANGE_COLUMNS, range_rows(program), right=["low", "high", "limit"])
     if len(program.ledger):
         say()
         say("ledger")
-        print_table(LEDGER_COLUMNS, ledger_rows(program.ledger), right=["error"])
+        print_table(LEDGER_COLUMNS, ledger_rows(program.ledger), right=["error", "effect"])
 
 
 def _show_graph(graph: AnyGraph) -> None:

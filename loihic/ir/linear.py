@@ -166,6 +166,12 @@ class ConvMap(LinearMap):
             return replace(self, kernel=self.kernel * channel[..., None])
         return as_matrix(self).scaled(full)
 
+    def row_bounds(self, low: Array | float, high: Array | float) -> tuple[Array, Array]:
+        ends = np.stack([np.broadcast_to(np.asarray(end, dtype=float), self.in_shape) for end in (low, high)])
+        above = replace(self, kernel=np.maximum(self.kernel, 0)).apply(ends)
+        below = replace(self, kernel=np.minimum(self.kernel, 0)).apply(ends)
+        return above[0] + below[1], above[1] + below[0]
+
 
 def convolve(x: Array, kernel: Array, stride: tuple[int, int], pads: tuple[tuple[int, int], tuple[int, int]],
              dilation: tuple[int, int], groups: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +47,7 @@ class Compartment(HardwareNode):
         v_init: voltage before the first step.
         start: the step at which the answer to input step 0 is computed (the population's latency).
         out_shift: a graded output is v >> out_shift.
-        unit: the real value of 1 in u and v.
+        unit: the real value of 1 in u and v, float.
     """
 
     shape: Shape
@@ -63,21 +64,33 @@ class Compartment(HardwareNode):
     emit: Emit = Emit.SPIKE
     out_shift: int = 0
     stock: bool = True
-    unit: float = 1.0
+    unit: Array = field(default_factory=lambda: np.ones(()))
 
     def initial(self, batch: int) -> dict[str, Array]:
         """States before the first step, each (batch, *shape)."""
         v = np.broadcast_to(self.v_init, (batch, *self.shape)).astype(np.int64)
         return {"u": np.zeros((batch, *self.shape), dtype=np.int64), "v": v}
 
+    def rests(self, k: int) -> bool:
+        """Whether nothing happens in step `k` because the input has not arrived yet."""
+        return not self.stock and k < self.start
+
+    def current(self, state: Mapping[str, Array], a: Array) -> Array:
+        """The new u before any wrap."""
+        u = rsz(state["u"] * (DECAY_UNITY - (self.du + 1)), 12)
+        return np.asarray(u + (a << ACTIVATION_SHIFT) + decode_bias(self.ibias_mant, self.ibias_exp))
+
+    def voltage(self, state: Mapping[str, Array], u: Array) -> Array:
+        """The new v before it saturates and before the reset, for a new current `u` that has wrapped."""
+        v = rsz(state["v"] * (DECAY_UNITY - self.dv), 12)
+        return np.asarray(v + u + decode_bias(self.vbias_mant, self.vbias_exp))
+
     def step(self, state: dict[str, Array], a: Array, k: int) -> Array:
         """Advance `state` in place by step `k` (from 0) with delivered sums `a`; returns what is sent."""
-        if not self.stock and k < self.start:
+        if self.rests(k):
             return np.zeros_like(state["v"])
-        u = rsz(state["u"] * (DECAY_UNITY - (self.du + 1)), 12)
-        u = u + (a << ACTIVATION_SHIFT) + decode_bias(self.ibias_mant, self.ibias_exp)
-        u = wrap_current(wrap_bits(u, 32))  # 32-bit sums, then one wrap at 24 bits
-        v = rsz(state["v"] * (DECAY_UNITY - self.dv), 12) + u + decode_bias(self.vbias_mant, self.vbias_exp)
+        u = wrap_current(wrap_bits(self.current(state, a), 32))  # 32-bit sums, then one wrap at 24 bits
+        v = self.voltage(state, u)
         v = clip_voltage(wrap_bits(v, 32) if self.stock else v)
         theta = self.vth << ACTIVATION_SHIFT
         state["u"] = u

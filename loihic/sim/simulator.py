@@ -15,10 +15,12 @@ from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
 
 Recorded = dict[str, Array]
+Observer = Callable[[str, Mapping[str, Array], Array, int], None]
 
 
 def simulate(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, record: Iterable[tuple[str, str]] = (),
-             progress: Callable[[int], None] | None = None) -> tuple[Recorded, dict[tuple[str, str], Array]]:
+             progress: Callable[[int], None] | None = None,
+             observe: Observer | None = None) -> tuple[Recorded, dict[tuple[str, str], Array]]:
     """Run a timed hardware graph.
 
     Within a step, connections first deliver what they took in the step before, then neurons compute, then connections
@@ -30,6 +32,8 @@ def simulate(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, r
         steps: number of hardware steps.
         record: (node, state) pairs to keep, such as ("lif1", "v") or ("lif1", "out").
         progress: called with the number of steps done.
+        observe: called for every population and connection in each step, before it computes: with its name, its states
+            (changed in place afterwards), what arrives, and the step.
 
     Returns:
         Per Sink the raw (not aligned) values (N, steps, *shape), and the recorded states likewise.
@@ -53,8 +57,12 @@ def simulate(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, r
             total = np.zeros((batch, *neuron.shape), dtype=np.int64)
             for src in feeding[n]:
                 total = total + sent[src].reshape(total.shape)
+            if observe is not None:
+                observe(n, states[n], total, k)
             sent[n] = neuron.step(states[n], total, k)
         for n, node in connections.items():
+            if observe is not None:
+                observe(n, states[n], sent[feeding[n][0]], k)
             node.receive(states[n], sent[feeding[n][0]])
         for n, sink in sinks.items():
             outputs[n].append(sent[feeding[n][0]].reshape(batch, *sink.shape))

@@ -20,16 +20,28 @@ from loihic.quant.fixed import ACTIVATION_SHIFT, DECAY_UNITY, STATE_LIMIT, decod
 
 Span = tuple[Array, Array]
 MOST = float(STATE_LIMIT - 1)
+ROUNDS = 100  # round every loop, before the widest bound is taken instead
 
 
 def current_reach(graph: HardwareGraph) -> dict[str, Array]:
     """The greatest |u| before any wrap, per population and neuron, for every input that its Sources allow.
 
     A current of decay d that receives at most a in a step stays within a / d (geometric series; shifts toward zero only
-    make it smaller). What comes round a loop is bounded by what a neuron can send at all: one spike, or a voltage that
-    saturates. Hence a proof by induction over the steps, if no reach is above 2**23.
+    make it smaller). What comes round a loop is found by going round from silence until nothing grows any more, or if
+    it grows too long bounded by what a neuron can send at all: one spike, or a voltage that saturates. Hence a proof by
+    induction over the steps, if no reach is above 2**23.
     """
-    sent: dict[str, Span] = {}
+    sent: dict[str, Span] = {name: (np.zeros(shape), np.zeros(shape)) for name, shape in graph.shapes.items()}
+    for _ in range(ROUNDS):
+        before = dict(sent)
+        reach = _once_round(graph, sent)
+        if all(np.all(sent[name][0] >= low) and np.all(sent[name][1] <= high) for name, (low, high) in before.items()):
+            return reach
+    return _once_round(graph, {})
+
+
+def _once_round(graph: HardwareGraph, sent: dict[str, Span]) -> dict[str, Array]:
+    """The currents' reach given what is sent, which is brought up to date on the way."""
     reach: dict[str, Array] = {}
     for name in graph.sources_first():
         node = graph.nodes[name]
@@ -53,12 +65,13 @@ def _accumulated(node: Synapse, message: Span) -> Span:
     low, high = message if node.message_bits else (np.zeros(()), np.ones(()))
     shape = node.in_shape
     low, high = (np.broadcast_to(x.reshape(shape) if x.size > 1 else x, shape) for x in (low, high))
-    least, most = _linear(node).row_bounds(low, high)
+    least, most = linear_of(node).row_bounds(low, high)
     factor = 2.0**node.exponent
     return np.floor(least * factor), np.floor(most * factor)
 
 
-def _linear(node: Synapse) -> LinearMap:
+def linear_of(node: Synapse) -> LinearMap:
+    """The mantissas as a linear map."""
     if isinstance(node, ConvSynapse):
         return conv_map(node.in_shape, node.kernel, node.stride, node.padding, node.dilation, node.groups)
     if isinstance(node, DenseSynapse):
