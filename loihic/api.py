@@ -17,15 +17,17 @@ from loihic.errors import CompileError, Diagnostic, InputError, Severity, fail
 from loihic.golden import fit_inputs, golden_input, input_ranges
 from loihic.ir.graph import SourceGraph
 from loihic.ir.node import Array
-from loihic.ledger import Loss
+from loihic.ledger import Ledger, Loss
 from loihic.ops.ports import Input
 from loihic.options import Options
+from loihic.passes.bits import AllocateBits
 from loihic.passes.discretise import choose_dt
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, run_passes
 from loihic.passes.pipeline import float_pipeline, integer_pipeline
 from loihic.program import Program
 
 Progress = Callable[[str], None]
+EFFECT_SAMPLES = 8  # of the calibration data, to measure what each loss does
 
 
 def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any], tuple[Diagnostic, ...]]:
@@ -85,7 +87,7 @@ def compile_source(graph: SourceGraph, provenance: dict[str, Any], context: Comp
     hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
     if context.options.strict:
         _refuse_losses(context)
-    return _finish(hardware, fused, context, provenance)
+    return _finish(hardware, context.stages[AllocateBits.name], context, provenance)
 
 
 def check(model: Any, *, options: Options | None = None, **choices: Any) -> list[Diagnostic]:
@@ -133,10 +135,11 @@ def lower_float(graph: SourceGraph, context: CompileContext, provenance: dict[st
 
 
 def _refuse_losses(context: CompileContext) -> None:
-    losses = [loss for loss in context.ledger if loss.is_loss]
+    losses = [loss for loss in context.ledger if loss.is_loss or loss.is_unproven]
     if losses:
         raise CompileError([
-            Diagnostic(code="LHC501", message=f"{loss.kind} differ from the trained network", node=loss.node,
+            Diagnostic(code="LHC501", message="a state is not proven to stay in its range" if loss.is_unproven else
+                       f"{loss.kind} differ from the trained network", node=loss.node,
                        param=f"{loss.param}: wanted {loss.wanted}, actual {loss.actual}", help=loss.why)
             for loss in losses])
 
@@ -150,9 +153,20 @@ def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, proven
         for index, (name, node) in enumerate(fused.of(Input))}
     described = options.described()
     program = Program(graph=hardware, source=fused, ledger=context.ledger, options=described, provenance=provenance,
-                      golden=golden)
+                      proofs=context.proofs, golden=golden)
     answer = {name: values[0] for name, values in program.run().outputs.items()}
-    return replace(program, golden_output=answer)
+    return replace(program, golden_output=answer, ledger=_measured(program, options))
+
+
+def _measured(program: Program, options: Options) -> Ledger:
+    """The ledger with measured effects: on a few calibration samples, or on the golden input."""
+    from loihic.report.effects import measured_effects
+
+    few = {name: values[:EFFECT_SAMPLES] for name, values in options.calibration.items()}
+    try:
+        return measured_effects(program, few or None)
+    except InputError:  # the data leaves a narrower --input-range
+        return measured_effects(program)
 
 
 def load_inputs(path: str | os.PathLike[str]) -> Array | dict[str, Array]:

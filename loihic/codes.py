@@ -101,10 +101,17 @@ CODES: dict[str, Code] = {
     "LHC404": Code("state may overflow", ExitCode.DOES_NOT_FIT,
         "No scale was found at which the 24-bit states are certain not to overflow and the weights still have "
         "precision. Give --calibration or a narrower --input-range."),
+    "LHC405": Code("budget cannot be met", ExitCode.DOES_NOT_FIT,
+        "No choice of weight widths keeps within the memory words, cores, energy or error that were asked for. The "
+        "message says the least that is possible; give a budget of at least that, or raise one of the others."),
     # 5xx: losses (warnings, or errors under --strict)
     "LHC501": Code("losses under --strict", ExitCode.MODEL,
         "--strict turns every entry of the loss ledger into an error. `loihic compile` without it, then "
         "`loihic show OUT.loihic`, prints the ledger."),
+    "LHC502": Code("bits were allocated", ExitCode.MODEL,
+        "A note: under --weight-bits auto the compiler chose how many bits each synapse group gets. The choice errs "
+        "least within --budget (by default: the words that 8 bits everywhere would take), or takes the fewest words within "
+        "--max-error. `loihic compile --dump-bits FILE.toml` writes it down, --weight-bits FILE.toml takes it again."),
     # 6xx: backends
     "LHC601": Code("backend is not installed", ExitCode.UNSUPPORTED,
         "The backend needs a package that is not there. `loihic doctor` says what is missing and what to type."),

@@ -14,6 +14,7 @@ from loihic.ir.node import Array, Shape
 from loihic.ops.ports import Input
 from loihic.ops.source import Source
 from loihic.options import Options
+from loihic.quant.histogram import Histogram
 
 DENSITIES = (0.05, 0.3, 0.0, 0.1)  # of spikes, over the four quarters of the golden input
 
@@ -27,6 +28,7 @@ class InputRanges:
     bits: Mapping[str, int]
     exact: Mapping[str, bool]
     sample: Mapping[str, Array]
+    clipped: frozenset[str] = frozenset()
 
     @property
     def real(self) -> dict[str, tuple[float, float]]:
@@ -37,7 +39,7 @@ class InputRanges:
         """The integer port of an Input node."""
         low, high = self.integers[name]
         return Source(origins=node.origins, shape=node.shape, low=low, high=high, scale=self.scale[name],
-                      exact=self.exact[name])
+                      exact=self.exact[name], clips=name in self.clipped)
 
 
 def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
@@ -47,6 +49,7 @@ def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
     bits: dict[str, int] = {}
     exact: dict[str, bool] = {}
     sample: dict[str, Array] = {}
+    clipped: set[str] = set()
     for index, (name, node) in enumerate(graph.of(Input)):
         data = options.calibration.get(name)
         low, high = options.input_range or (0.0, 1.0)
@@ -56,6 +59,11 @@ def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
         if real:
             width = options.input_bits or 8
             top = (1 << (width - 1)) - 1 if low < 0 else (1 << width) - 1
+            if data is not None and options.input_range is None and options.clip != "max":
+                size = _histogram(data).clip(options.clip, top)
+                if size < max(-low, high):
+                    low, high = max(low, -size), min(high, size)
+                    clipped.add(name)
             scale[name] = max(-low, high) / top
         else:
             scale[name] = 1.0
@@ -67,7 +75,14 @@ def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
         sample[name] = (
             np.asarray(data, dtype=np.float64) if data is not None
             else golden_input(ported, integers[name], options.golden_steps, options.seed + index)[None] * scale[name])
-    return InputRanges(integers=integers, scale=scale, bits=bits, exact=exact, sample=sample)
+    return InputRanges(integers=integers, scale=scale, bits=bits, exact=exact, sample=sample,
+                       clipped=frozenset(clipped))
+
+
+def _histogram(values: Array) -> Histogram:
+    histogram = Histogram()
+    histogram.add(values)
+    return histogram
 
 
 def golden_input(shape: Shape, integers: tuple[int, int], steps: int, seed: int) -> Array:

@@ -9,6 +9,8 @@ from typing import Any
 from loihic.errors import Diagnostic, InputError
 from loihic.ir.node import Array
 from loihic.ops.traits import Emit, Reset, Scheme
+from loihic.quant.budget import Budget
+from loihic.quant.widths import Widths
 
 LARGEST_INPUT = float(1 << 23)  # messages have 24 bits
 
@@ -22,12 +24,17 @@ class Options:
         reset: what a spike does to the voltage. NIR files do not say.
         scheme: how decays are discretised. NIR files do not say.
         spikes: at most one spike a step, or as many as the threshold fits (sinabs' habit), as a graded spike.
-        weight_bits: bits of a synaptic weight, 2 to 8.
+        weight_bits: formats of the synapse groups: a number of bits, "8f", "auto", or rules such as
+            "conv2=4,lif*=8,auto"; see `loihic.quant.widths`.
         neuron_scales: a scale per neuron (needs thresholds per neuron, and so loihic's own Process) always, never, or
             (None) only where Lava's LIF cannot serve anyway.
         input_range: least and greatest value of an input element; None takes (0, 1), spikes.
         input_bits: 0 if inputs are integers already, else the bits to which real inputs are rounded.
         calibration: sample inputs by input node, (N, T, *shape); ranges are then observed rather than proven.
+        clip: where calibrated ranges of real inputs and of graded voltages end: "max", "mse" (least squared error) or a
+            percentile of the magnitudes, such as "99.9"; what lies beyond is clipped.
+        rounding: of weights, "adaptive" (errors of a row cancel on the calibration data) or "nearest".
+        budget: what the program may cost, where weight_bits says auto.
         target: the chip.
         strict: losses are errors.
         stock_only: only Processes that Lava ships.
@@ -40,11 +47,14 @@ class Options:
     reset: Reset = Reset.ZERO
     scheme: Scheme = Scheme.EULER
     spikes: Emit = Emit.SPIKE
-    weight_bits: int = 8
+    weight_bits: int | str | Widths = 8
     neuron_scales: bool | None = None
     input_range: tuple[float, float] | None = None
     input_bits: int = 0
     calibration: Mapping[str, Array] = field(default_factory=dict)
+    clip: str = "max"
+    rounding: str = "adaptive"
+    budget: Budget = field(default_factory=Budget)
     target: str = "loihi2"
     strict: bool = False
     stock_only: bool = False
@@ -60,14 +70,18 @@ class Options:
 
         if self.dt is not None and not 0 < self.dt < float("inf"):
             refuse("--dt", self.dt, "dt is a positive number, in the unit of the file's time constants")
-        if not 2 <= self.weight_bits <= 8:
-            refuse("--weight-bits", self.weight_bits, "synaptic weights have 2 to 8 bits")
+        if not isinstance(self.weight_bits, Widths):
+            object.__setattr__(self, "weight_bits", Widths.parse(self.weight_bits))
         if not (self.input_bits == 0 or 2 <= self.input_bits <= 16):
             refuse("--input-bits", self.input_bits, "0 for integer inputs, or 2 to 16")
         low, high = self.input_range or (0.0, 1.0)
         if not -LARGEST_INPUT <= low < high <= LARGEST_INPUT:
             refuse("--input-range", self.input_range,
                    f"give the least value, then the greatest, within {LARGEST_INPUT:g}; scale larger inputs down")
+        if not (self.clip in ("max", "mse") or _is_percentile(self.clip)):
+            refuse("--clip", self.clip, "max, mse, or a percentile above 0 and up to 100")
+        if self.rounding not in ("adaptive", "nearest"):
+            refuse("--rounding", self.rounding, "adaptive or nearest")
         if self.golden_steps < 1:
             refuse("golden_steps", self.golden_steps, "at least one step")
         if self.target != "loihi2":
@@ -75,8 +89,22 @@ class Options:
         if problems:
             raise InputError(problems)
 
+    @property
+    def widths(self) -> Widths:
+        """The rules of `weight_bits`."""
+        return self.weight_bits if isinstance(self.weight_bits, Widths) else Widths.parse(self.weight_bits)
+
     def described(self) -> dict[str, Any]:
         """The options as JSON, calibration data left out but for its names."""
         plain = asdict(self)
         plain["calibration"] = sorted(self.calibration)
+        plain["weight_bits"] = str(self.widths)
+        plain["budget"] = str(self.budget)
         return {key: value.value if hasattr(value, "value") else value for key, value in plain.items()}
+
+
+def _is_percentile(text: str) -> bool:
+    try:
+        return 0.0 < float(text) <= 100.0
+    except ValueError:
+        return False

@@ -15,9 +15,11 @@ from loihic.ir.graph import HardwareGraph, SourceGraph
 from loihic.ir.node import Array, Shape
 from loihic.ledger import Ledger
 from loihic.ops.source import Sink, Source
+from loihic.quant.proofs import StateProof
 from loihic.sim.simulator import simulate
 
 if TYPE_CHECKING:
+    from loihic.report.compare import Comparison
     from loihic.verify import Verdict
 
 BACKENDS = ("sim", "lava", "loihi2")
@@ -44,10 +46,11 @@ class Program:
 
     Attributes:
         graph: the timed hardware graph.
-        source: the fused float graph it was lowered from, for comparison.
+        source: the fused float graph it was lowered from, rewritten for stock Processes where that was asked for.
         ledger: every difference from what was trained.
         options: the options it was compiled with, as plain data.
         provenance: the model's name and digest, versions, dt and where it came from.
+        proofs: what is known of every state's range.
         golden: the golden input per Source, integers (T, *shape).
         golden_output: what the simulator answered to it, per Sink, aligned.
     """
@@ -57,6 +60,7 @@ class Program:
     ledger: Ledger
     options: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    proofs: tuple[StateProof, ...] = ()
     golden: Mapping[str, Array] = field(default_factory=dict)
     golden_output: Mapping[str, Array] = field(default_factory=dict)
 
@@ -155,9 +159,12 @@ class Program:
         """The float reference on the same inputs (as rounded for the program): per output (N, T, *shape), aligned."""
         from loihic.sim.reference import run_reference
 
+        return run_reference(self.source, self.real_inputs(x))
+
+    def real_inputs(self, x: Array | Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """Inputs (N, T, *shape) as the program sees them, rounded, in real units; without `x`, the golden input."""
         encoded = {n: g[None] for n, g in self.golden.items()} if x is None else self.encode(x)
-        scaled = {name: values * self.inputs[name].scale for name, values in encoded.items()}
-        return run_reference(self.source, scaled)
+        return {name: values * self.inputs[name].scale for name, values in encoded.items()}
 
     def dequantise(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs in the trained network's units."""
@@ -169,6 +176,31 @@ class Program:
         from loihic.verify import verify
 
         return verify(self, x, against=against, timeout=timeout)
+
+    def save_bits(self, path: str | Path) -> Path:
+        """Write the formats and scales as TOML, for `--weight-bits`; see `loihic.quant.widths`."""
+        from loihic.ops.compartment import Compartment
+        from loihic.ops.mapping import Map
+        from loihic.quant.scales import scales_of
+        from loihic.quant.widths import write_widths
+
+        formats = {name: node.bits for name, node in self.source.nodes.items() if isinstance(node, Map)}
+        scales = {name: scales_of(node) for name, node in self.graph.nodes.items() if isinstance(node, Compartment)}
+        return write_widths(Path(path), str(self.provenance.get("model", "")), formats, scales)
+
+    def compare(self, x: Array | Mapping[str, Array] | None = None, *, tau: float = 10.0, tolerance: float = 0.01,
+                progress: Callable[[str, float], None] | None = None) -> Comparison:
+        """Float against integer, per node and per step: see `loihic.report.compare`.
+
+        Args:
+            x: inputs as for `run`; the golden input by default.
+            tau: time constant of the van Rossum distance, in steps.
+            tolerance: by which graded outputs may differ before they diverge, relative to the greatest so far.
+            progress: called with what is being done and how much of everything is done, 0 to 1.
+        """
+        from loihic.report.compare import compare
+
+        return compare(self, x, tau=tau, tolerance=tolerance, progress=progress)
 
     def save(self, path: str | Path) -> Path:
         """Write the program to one file; see `loihic.artifact`."""

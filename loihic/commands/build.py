@@ -53,19 +53,25 @@ def check(ctx: click.Context, /, model: str, as_json: bool, **typed: Any) -> Non
 @click.argument("model")
 @click.option("-o", "--output", metavar="OUT.loihic", default=None,
               help="Where to write the program.  [default: MODEL's name with .loihic, in the current folder]")
+@click.option("--dump-bits", metavar="FILE.toml", default=None,
+              help="Write the bits of every synapse group and the scales of every population; --weight-bits FILE.toml "
+                   "takes them.")
 @compile_options
 @json_option
-def compile_(model: str, output: str | None, as_json: bool, **typed: Any) -> None:
+def compile_(model: str, output: str | None, dump_bits: str | None, as_json: bool, **typed: Any) -> None:
     """Compile MODEL (.nir) to an exact integer program and write it to one file."""
     from loihic import api
     from loihic.report.tables import program_json
 
     target = output_path(output, Path(model).stem + ARTEFACT, model, typed["calibration"])
+    bits = None if dump_bits is None else output_path(dump_bits, "", model, typed["calibration"])
     found: list[Diagnostic] = []
     with Meter("compiling") as meter:
         program = api.compile(model, options=options(**typed), progress=meter.stage, report=found.append)
         meter.stage("writing")
         program.save(target)
+        if bits is not None:
+            program.save_bits(bits)
     if as_json:
         print_json({"ok": True, "file": str(target), **program_json(program), "diagnostics": diagnostics_json(found)})
     else:
@@ -75,6 +81,7 @@ def compile_(model: str, output: str | None, as_json: bool, **typed: Any) -> Non
 
 def _report(program: Program, model: str, target: Path) -> None:
     from loihic.options import Options
+    from loihic.report.ranges import range_line
     from loihic.report.tables import (
         NODE_COLUMNS,
         SUMMARY_COLUMNS,
@@ -98,8 +105,10 @@ def _report(program: Program, model: str, target: Path) -> None:
     losses = sum(loss.is_loss for loss in program.ledger)
     if len(program.ledger):
         say(f"ledger: {len(program.ledger)} entries, {losses} of them losses")
-        print_table(SUMMARY_COLUMNS, summary_rows(program.ledger), right=["entries", "largest error"])
+        print_table(SUMMARY_COLUMNS, summary_rows(program.ledger), right=["entries", "largest error", "largest effect"])
         say()
+    if program.proofs:
+        say(range_line(program))
     say(f"latency: {program.latency} steps (removed from the outputs)")
     name = shlex.quote(str(target))
     say(f"next: loihic run {name}        runs it on the input that it carries along")

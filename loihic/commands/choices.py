@@ -30,7 +30,21 @@ _OPTIONS = (
                  help="At most one spike a step, or as many as the threshold fits (sinabs)."),
     click.option("--calibration", metavar="X.npz", default=None,
                  help="Sample inputs (.npy, .npz); ranges are observed on them."),
-    click.option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a synaptic weight, 2 to 8."),
+    click.option("--clip", metavar="max|mse|PERCENT", default="max", show_default=True,
+                 help="Where calibrated ranges of real inputs and graded voltages end: at the largest value, where the "
+                      "squared error is least, or at a percentile such as 99.9."),
+    click.option("--weight-bits", metavar="BITS|RULES|FILE.toml", default="8", show_default=True,
+                 help="How weights are stored: 1 to 8 bits; 9 to 16 in two synapses; 8f with two exponents, of which "
+                      "each weight takes one; auto; or rules for nodes, as in conv2=4,lif*=8,auto. A .toml file is one "
+                      "that --dump-bits wrote."),
+    click.option("--budget", metavar="WHAT=N", multiple=True,
+                 help="What auto may spend: words=N (64-bit words of synapses), cores=N or energy=J per step; may be "
+                      "given several times.  [default: the words that 8 bits everywhere would take]"),
+    click.option("--max-error", type=float, default=None, metavar="E",
+                 help="Let auto take the fewest words with which the outputs err by at most E (relative root mean "
+                      "square, spike trains filtered over 10 steps, on the calibration data)."),
+    click.option("--rounding", type=click.Choice(["adaptive", "nearest"]), default="adaptive", show_default=True,
+                 help="Whether errors of a neuron's weights are made to cancel on the calibration data."),
     click.option("--input-range", type=float, nargs=2, metavar="LO HI", default=None,
                  help="Least and greatest input.  [default: 0 1]"),
     click.option("--input-bits", type=int, default=0, show_default=True,
@@ -53,7 +67,8 @@ def compile_options(command: Command) -> Command:
     return command
 
 
-def options(*, reset: str, scheme: str, spikes: str, calibration: str | None, **plain: Any) -> Options:
+def options(*, reset: str, scheme: str, spikes: str, calibration: str | None, weight_bits: str,
+            budget: tuple[str, ...], max_error: float | None, **plain: Any) -> Options:
     """The options object for what was typed.
 
     Raises:
@@ -62,13 +77,17 @@ def options(*, reset: str, scheme: str, spikes: str, calibration: str | None, **
     from loihic.api import load_inputs
     from loihic.ops.traits import Emit, Reset, Scheme
     from loihic.options import Options
+    from loihic.quant.budget import Budget
+    from loihic.quant.widths import Widths
 
     samples: dict[str, Any] = {}
     if calibration is not None:
         loaded = load_inputs(calibration)
         # A single array belongs to the only input, whatever that is called.
         samples = loaded if isinstance(loaded, dict) else {"array": loaded}
-    return Options(reset=Reset(reset), scheme=Scheme(scheme), spikes=Emit(SPIKES[spikes]), calibration=samples, **plain)
+    widths = Widths.read(Path(weight_bits)) if weight_bits.endswith(".toml") else Widths.parse(weight_bits)
+    return Options(reset=Reset(reset), scheme=Scheme(scheme), spikes=Emit(SPIKES[spikes]), calibration=samples,
+                   weight_bits=widths, budget=Budget.parse(budget, max_error), **plain)
 
 
 def is_artefact(path: str) -> bool:

@@ -13,13 +13,14 @@ from loihic.ops.synapse import Synapse
 from loihic.quant.fixed import wrap_bits
 
 
-@register_op("ConvSynapse", "convolution kernel, shared weights, no exponent")
+@register_op("ConvSynapse", "convolution kernel, shared weights; an exponent only where it is chained")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ConvSynapse(Synapse):
     """`kernel` (C_out, C_in / groups, KH, KW); shapes are (C, H, W); the sums wrap at 24 bits.
 
     Lava's Conv ignores exponent and bit width and neither clips nor truncates, so the scale of a convolution lives in
-    its integers; they are kept even and in -128..126 for the sake of the chip.
+    its integers, which are kept even and in -256..254 for the sake of the chip. Only a convolution chained to another
+    one needs an exponent, and with it loihic's own Conv Process.
     """
 
     kernel: Array

@@ -12,9 +12,14 @@ from loihic.ir.registry import register_op
 @register_op("Map", "adjacent linear maps fused into one")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Map(SourceNode):
-    """y = A x; biases have moved into the neuron behind."""
+    """y = A x; biases have moved into the neuron behind.
+
+    `bits` is the format in which its weights are to be stored, as `loihic.quant.formats.Format` spells it; empty until
+    one is chosen.
+    """
 
     linear: LinearMap
+    bits: str = ""
 
     def output_shape(self, inputs: Shape) -> Shape:
         return self.linear.out_shape

@@ -20,6 +20,7 @@ class Source(HardwareNode):
         low, high: least and greatest integer that may be sent.
         scale: the real value of 1; real inputs are divided by it and rounded.
         exact: whether inputs must be multiples of `scale` already (spikes, counts).
+        clips: whether values outside the range are clipped rather than refused.
     """
 
     shape: Shape
@@ -27,11 +28,12 @@ class Source(HardwareNode):
     high: int = 1
     scale: float = 1.0
     exact: bool = True
+    clips: bool = False
 
     def encode(self, values: Array) -> Array:
-        """The integers sent for real `values`; nearest, not clipped."""
+        """The integers sent for real `values`; nearest, clipped only where the port `clips`."""
         scaled: Array = np.rint(np.asarray(values, dtype=np.float64) / self.scale)
-        return scaled.astype(np.int64)
+        return (np.clip(scaled, self.low, self.high) if self.clips else scaled).astype(np.int64)
 
 
 @register_op("Sink", "output port: integers to the host, with their scale")

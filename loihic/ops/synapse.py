@@ -31,6 +31,7 @@ class Synapse(HardwareNode):
         num_weight_bits: of the mantissas.
         sign_mode: of the mantissas.
         message_bits: 0 for binary spikes, else the width of graded ones.
+        group: the Map of the fused graph whose weights it holds; chained synapses of one group add up to them.
     """
 
     hops: ClassVar[int] = 1
@@ -40,6 +41,7 @@ class Synapse(HardwareNode):
     num_weight_bits: int = 8
     sign_mode: SignMode = SignMode.MIXED
     message_bits: int = 0
+    group: str = ""
 
     @abstractmethod
     def accumulate(self, message: Array) -> Array:

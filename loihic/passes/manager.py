@@ -14,19 +14,24 @@ from loihic.ir.verify import verify_graph
 from loihic.ledger import Ledger
 from loihic.options import Options
 from loihic.passes.reproducer import write_reproducer
+from loihic.quant.proofs import StateProof
+from loihic.quant.statistics import Statistics
 
 AnyGraph = Graph[Any]
 
 
 @dataclass
 class CompileContext:
-    """What passes share: options, the ledger, and what they have to say."""
+    """What passes share: options, the ledger, the proofs, and what they have to say."""
 
     options: Options
     ledger: Ledger = field(default_factory=Ledger)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
     stages: dict[str, AnyGraph] = field(default_factory=dict)
+    statistics: Statistics | None = None
+    progress: Callable[[int, int], None] | None = None
+    proofs: tuple[StateProof, ...] = ()
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Collect a diagnostic; errors end the compilation after the pass."""

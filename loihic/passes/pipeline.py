@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from loihic.options import Options
+from loihic.passes.bits import AllocateBits
+from loihic.passes.calibrate import Calibrate
 from loihic.passes.discretise import Discretise
 from loihic.passes.fuse import Fuse
 from loihic.passes.loops import BreakLoops
 from loihic.passes.manager import Pass
+from loihic.passes.prove import Prove
 from loihic.passes.quantise import Quantise
 from loihic.passes.retime import Retime
 from loihic.passes.shapes import InferShapes
@@ -28,6 +31,9 @@ def integer_pipeline(options: Options) -> list[Pass]:
     stock: list[Pass] = [StockOnly()] if options.stock_only else []
     return [
         *stock,
-        Quantise(weight_bits=options.weight_bits),
+        Calibrate(moments=bool(options.calibration) and options.rounding == "adaptive"),
+        AllocateBits(),
+        Quantise(adaptive=options.rounding == "adaptive"),
         Retime(allow_loop_delay=options.allow_loop_delay, stock_only=options.stock_only),
+        Prove(),
     ]

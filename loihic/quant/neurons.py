@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from loihic.errors import Diagnostic
-from loihic.ir.node import Array, Shape
+from loihic.ir.node import Array
 from loihic.ledger import Loss
 from loihic.ops.compartment import Compartment
 from loihic.ops.neuron import Neuron, is_always_on
 from loihic.ops.traits import Emit, Reset
 from loihic.passes.manager import CompileContext
+from loihic.quant.decays import RoundedDecays
 from loihic.quant.fixed import (
     DECAY_MAX,
-    DECAY_UNITY,
     STATE_LIMIT,
     THRESHOLD_MAX,
     decode_bias,
@@ -22,23 +22,25 @@ from loihic.quant.fixed import (
 from loihic.quant.scales import STATE_UNIT
 
 
-def lower_neuron(name: str, node: Neuron, scale: Array, out_shift: int, shape: Shape,
+def lower_neuron(name: str, node: Neuron, decays: RoundedDecays, scale: Array, out_shift: int,
                  context: CompileContext) -> Compartment:
     """The integer population of a centred neuron; every rounding goes into the ledger."""
     if is_always_on(node):
         one = np.ones((), dtype=np.int64)
-        return Compartment(
-            origins=node.origins, shape=shape, du=DECAY_MAX * one, dv=0 * one, vth=0 * one, vbias_mant=one)
-    du = _decay(name, "decay_u", node.decay_u, DECAY_MAX + 1, context) - 1
-    dv = _decay(name, "decay_v", node.decay_v, DECAY_UNITY, context)
-    wanted = node.threshold * scale if node.emit is not Emit.STATE else np.zeros(shape)
-    vth = np.clip(np.rint(wanted), 0, THRESHOLD_MAX).astype(np.int64)
-    _note(name, "threshold", "v_threshold", wanted, vth.astype(float), context)
+        return Compartment(origins=node.origins, shape=node.shape, du=DECAY_MAX * one, dv=0 * one, vth=0 * one,
+                           vbias_mant=one)
+    du, dv = decays.u - 1, decays.v
+    _note_decay(name, "decay_u", node.decay_u, decays.factor_u, context)
+    _note_decay(name, "decay_v", node.decay_v, decays.factor_v, context)
     state_scale = STATE_UNIT * scale
-    ibias = encode_bias(node.bias_u * state_scale)
-    vbias = encode_bias(node.bias_v * state_scale)
-    _note(name, "bias", "current bias", node.bias_u * state_scale, decode_bias(*ibias).astype(float), context)
-    _note(name, "bias", "voltage bias", node.bias_v * state_scale, decode_bias(*vbias).astype(float), context)
+    wanted = node.threshold * scale if node.emit is not Emit.STATE else np.zeros(node.shape)
+    # A voltage of whole units is above a threshold exactly if it is above the whole number below.
+    nearest = np.floor(wanted + 1e-9) if _stays_whole(node) else np.rint(wanted)
+    vth = np.clip(nearest, 0, THRESHOLD_MAX).astype(np.int64)
+    if not _stays_whole(node):
+        _note(name, "threshold", "v_threshold", wanted, vth.astype(float), context)
+    ibias = _encode_bias(name, "current bias", node.bias_u * decays.gain * state_scale, context)
+    vbias = _encode_bias(name, "voltage bias", node.bias_v * decays.leak * state_scale, context)
     v_init = np.clip(np.rint(node.v_init * state_scale), -STATE_LIMIT + 1, STATE_LIMIT - 1).astype(np.int64)
     stock = is_plain(node) and all(_uniform(x) for x in (du, dv, vth)) and int(dv.max(initial=0)) <= DECAY_MAX
     if context.options.stock_only and not stock:
@@ -47,10 +49,16 @@ def lower_neuron(name: str, node: Neuron, scale: Array, out_shift: int, shape: S
             param=_reason(node, du, dv, vth),
             help="leave --stock-only out: loihic's Neuron Process computes it"))
     return Compartment(
-        origins=node.origins, shape=shape, du=_squeeze(du), dv=_squeeze(dv), vth=_squeeze(vth),
+        origins=node.origins, shape=node.shape, du=_squeeze(du), dv=_squeeze(dv), vth=_squeeze(vth),
         ibias_mant=_squeeze(ibias[0]), ibias_exp=_squeeze(ibias[1]), vbias_mant=_squeeze(vbias[0]),
         vbias_exp=_squeeze(vbias[1]), v_init=_squeeze(v_init), reset=node.reset, emit=node.emit, out_shift=out_shift,
-        stock=stock, unit=1.0 / float(state_scale.flat[0]) if state_scale.size else 1.0)
+        stock=stock, unit=_squeeze(1.0 / state_scale))
+
+
+def _stays_whole(node: Neuron) -> bool:
+    """Whether the voltage only ever holds sums of whole weights: no leak, no current's memory, no bias."""
+    changed = np.any(node.bias_u) or np.any(node.bias_v) or np.any(node.v_init)
+    return bool(node.emit is Emit.SPIKE and not node.has_current and np.all(node.decay_v == 1.0) and not changed)
 
 
 def is_plain(node: Neuron) -> bool:
@@ -64,16 +72,20 @@ def is_plain(node: Neuron) -> bool:
         and all(_uniform(x) for x in (node.decay_u, node.decay_v, node.threshold)))
 
 
-def _decay(name: str, param: str, factor: Array, top: int, context: CompileContext) -> Array:
-    """Parts of 4096 by which a state shrinks; the error noted is that of the time constant."""
-    parts: Array = np.clip(np.rint((1.0 - factor) * DECAY_UNITY), 1 if param == "decay_u" else 0, top).astype(np.int64)
-    actual = 1.0 - parts / DECAY_UNITY
-    error = _relative(1.0 - factor, 1.0 - actual)
+def _note_decay(name: str, param: str, wanted: Array, actual: Array, context: CompileContext) -> None:
+    """Write down how much more or less a state shrinks in a step, and so the time constant's error."""
+    error = _relative(1.0 - wanted, 1.0 - actual)
     if error > 1e-12:
         context.ledger.add(Loss(
-            node=name, kind="decay", param=param, wanted=_span(factor), actual=_span(actual), error=error,
+            node=name, kind="decay", param=param, wanted=_span(wanted), actual=_span(actual), error=error,
             why="decays are parts of 4096; relative error of the decay per step"))
-    return np.asarray(parts)
+
+
+def _encode_bias(name: str, param: str, wanted: Array, context: CompileContext) -> tuple[Array, Array]:
+    """Mantissas and exponents of biases in integer units; their rounding is written down."""
+    encoded = encode_bias(wanted)
+    _note(name, "bias", param, wanted, decode_bias(*encoded).astype(float), context)
+    return encoded
 
 
 def _note(name: str, kind: str, param: str, wanted: Array, actual: Array, context: CompileContext) -> None:
@@ -105,7 +117,7 @@ def _squeeze(values: Array) -> Array:
     """A scalar where all neurons agree."""
     if not _uniform(values):
         return values
-    return values.reshape(-1)[:1].reshape(()) if values.size else np.zeros((), dtype=np.int64)
+    return values.reshape(-1)[:1].reshape(()) if values.size else np.zeros((), dtype=values.dtype)
 
 
 def _reason(node: Neuron, du: Array, dv: Array, vth: Array) -> str:

@@ -15,7 +15,6 @@ from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input
 from loihic.ops.traits import Emit, Reset
-from loihic.sim.reference import run_reference
 
 Bounds = tuple[Array | float, Array | float]
 
@@ -124,25 +123,3 @@ def state_bounds(node: Neuron, least: Array, most: Array) -> tuple[Array, Array,
         top = np.maximum(node.threshold, np.maximum(node.v_init, 0.0))
         v_high = np.minimum(v_high, node.decay_v * top + np.maximum(drive_high, 0.0))
     return u_low, u_high, v_low, v_high
-
-
-def observed_ranges(graph: Graph[Any], inputs: Mapping[str, Array]) -> dict[str, StateRange]:
-    """What u and v of every Neuron reach in the float reference (v before reset, as far as sent values tell)."""
-    found: dict[str, StateRange] = {}
-
-    def observe(name: str, state: Mapping[str, Array], sent: Array) -> None:
-        node = graph.nodes[name]
-        u, v = state["u"], state["v"]
-        if node.emit is not Emit.STATE:
-            v = np.maximum(v, np.where(sent > 0, node.threshold, v))
-        nothing = (np.zeros(node.shape), np.zeros(node.shape))
-        old = found.get(name) or StateRange(u=nothing, v=nothing)
-        found[name] = StateRange(u=_widened(old.u, u), v=_widened(old.v, v))
-
-    run_reference(graph, inputs, observe=observe)
-    return found
-
-
-def _widened(old: tuple[Array, Array], values: Array) -> tuple[Array, Array]:
-    """A range per neuron that also holds a batch of values."""
-    return np.minimum(old[0], values.min(axis=0)), np.maximum(old[1], values.max(axis=0))

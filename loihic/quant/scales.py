@@ -1,15 +1,18 @@
-"""Scales: how many integer units make one real unit, chosen so that states fit and weights err least."""
+"""Scales: how many integer units may make one real unit, by what the chip's fields and 24-bit states hold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from loihic.errors import InputError, fail
 from loihic.ir.node import Array
+from loihic.ops.compartment import Compartment
 from loihic.ops.neuron import Neuron
 from loihic.ops.traits import Emit
+from loihic.quant.decays import RoundedDecays
+from loihic.quant.fit import Demand
 from loihic.quant.fixed import (
     ACTIVATION_SHIFT,
     BIAS_EXPONENT_MAX,
@@ -18,130 +21,107 @@ from loihic.quant.fixed import (
     THRESHOLD_MAX,
 )
 from loihic.quant.ranges import StateRange
-from loihic.quant.weights import CONV_GRID, choose_exponent, grid, sign_mode_of
 
-CANDIDATES = 48  # scales tried over one octave
 STATE_UNIT = 1 << ACTIVATION_SHIFT
 ROOM = (STATE_LIMIT - 1) / STATE_UNIT * 0.995  # units of the accumulated sum; the rest is for what rounding adds
+BIAS_ROOM = float(BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / STATE_UNIT
+MARGIN = 1.25  # by which calibrated ranges may be exceeded
+VOLTAGE_MARGIN = 4.0  # a voltage saturates rather than wraps: room beyond what an uncalibrated run reached
+LEAST_WEIGHT = 1e-6  # of a neuron that never came near its threshold
+LONGEST = 50.0  # steps over which rounding errors are taken to add up; a spike clears them
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Incoming:
-    """A synapse group as the choice of a scale sees it.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layout:
+    """Which neurons share a scale.
 
     Attributes:
-        weights: real weights per unit of message, flat.
-        peaks: the largest magnitude per neuron, broadcastable to the population (per channel for a convolution).
-        conv: whether it shares a kernel.
+        index: the scale of each neuron, in the population's shape.
+        count: number of scales.
     """
 
-    weights: Array
-    peaks: Array
-    conv: bool
+    index: Array
+    count: int
+
+    @classmethod
+    def shared(cls, node: Neuron) -> Layout:
+        """One scale for the population."""
+        return cls(index=np.zeros(node.shape, dtype=np.int64), count=1)
+
+    @classmethod
+    def by_channel(cls, node: Neuron) -> Layout:
+        """One per channel: what a shared kernel leaves free."""
+        channels = np.arange(node.shape[0]).reshape(-1, *[1] * (len(node.shape) - 1))
+        return cls(index=np.broadcast_to(channels, node.shape), count=node.shape[0])
+
+    @classmethod
+    def by_neuron(cls, node: Neuron) -> Layout:
+        """One per neuron."""
+        size = int(np.prod(node.shape, dtype=np.int64))
+        return cls(index=np.arange(size).reshape(node.shape), count=size)
+
+    def least(self, values: Array) -> Array:
+        """The least of each scale's neurons' values."""
+        found = np.full(self.count, np.inf)
+        np.minimum.at(found, self.index.reshape(-1), np.broadcast_to(values, self.index.shape).reshape(-1))
+        return found
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScaleChoice:
-    """The chosen scale, and the limits it had to keep: name of the limit to greatest scale."""
+def room_wanted(node: Neuron, bound: StateRange, seen: StateRange, climb: Array, *, calibrated: bool) -> StateRange:
+    """The ranges to provide for: proven ones, or calibrated ones with a margin; v may be left to saturate.
 
-    scale: float
-    limits: dict[str, float]
-
-    @property
-    def binding(self) -> str:
-        """The limit that mattered."""
-        return min(self.limits, key=lambda key: self.limits[key])
-
-
-def choose_scale(node: Neuron, limits: StateRange, groups: Sequence[Incoming], bits: int) -> ScaleChoice:
-    """The scale S: a weight w becomes S w in units of the accumulated sum, a state x becomes 64 S x.
-
-    `limits` are the states' greatest real values to provide for. Within the octave below the greatest feasible scale,
-    the one is taken with which weights and threshold round best.
+    A spiking neuron's voltage may saturate below what it was seen to climb from: it would not have come back to spike.
     """
-    caps: dict[str, float] = {}
-
-    def cap(name: str, room: float, reach: float) -> None:
-        if reach > 0 and np.isfinite(room / reach):
-            caps[name] = min(caps.get(name, np.inf), room / reach)  # of several synapse groups the narrowest counts
-
-    cap("u", ROOM, limits.reach("u"))
-    spiking = node.emit is Emit.SPIKE
-    cap("v", ROOM, float(np.max(-limits.v[0], initial=0.0)) if spiking else limits.reach("v"))
-    threshold = float(np.max(node.threshold, initial=0.0)) if node.emit is not Emit.STATE else 0.0
-    cap("vth", float(THRESHOLD_MAX), threshold)
-    largest_bias = max(float(np.max(np.abs(bias), initial=0.0)) for bias in (node.bias_u, node.bias_v))
-    cap("bias", float(BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / STATE_UNIT, largest_bias)
-    for group in groups:
-        most, least = float(group.weights.max(initial=0.0)), float(group.weights.min(initial=0.0))
-        if group.conv:
-            cap("conv weights", CONV_GRID[bits].high / max(most, -least) if max(most, -least) else np.inf, 1.0)
-        else:
-            cap("weights", 2.0**7 * 254, max(most, -least))
-    if not caps:
-        caps["nothing"] = float(THRESHOLD_MAX)
-    greatest = min(caps.values())
-    scale = min(_candidates(node, greatest), key=lambda s: (_error(node, groups, bits, s), -s))
-    return ScaleChoice(scale=scale, limits=caps)
+    u, margin = bound.u, VOLTAGE_MARGIN
+    if calibrated:
+        u = (np.maximum(bound.u[0], MARGIN * seen.u[0]), np.minimum(bound.u[1], MARGIN * seen.u[1]))
+        margin = MARGIN
+    depth = seen.each("v") if node.emit is Emit.STATE else np.minimum(seen.each("v"), climb)
+    floor = np.maximum(np.maximum(node.threshold, 0.0), depth)
+    return StateRange(u=u, v=(np.maximum(bound.v[0], -margin * floor), np.minimum(bound.v[1], margin * floor)))
 
 
-def _candidates(node: Neuron, greatest: float) -> list[float]:
-    """Scales in the octave below `greatest`; those that make a uniform threshold whole where there is one."""
-    scales = [greatest * 2.0 ** (-i / CANDIDATES) for i in range(CANDIDATES)]
-    threshold = node.threshold
-    if node.emit is not Emit.STATE and threshold.size and np.all(threshold == threshold.flat[0]) and threshold.flat[0]:
-        unit = float(threshold.flat[0])
-        wholes = sorted({np.floor(s * unit) for s in scales} - {0.0}, reverse=True)
-        scales = [whole / unit for whole in wholes] or scales
-    return scales
+def demand_of(node: Neuron, decays: RoundedDecays, wanted: StateRange, layout: Layout, nearness: Array,
+              fixed: Array | None = None) -> Demand:
+    """What the chip's fields, the threshold and rounding say about the scales of a population.
 
-
-def _error(node: Neuron, groups: Sequence[Incoming], bits: int, scale: float) -> float:
-    """Squared rounding error of weights and thresholds, relative to their own squares."""
-    error = 0.0
-    for group in groups:
-        wanted = group.weights * scale
-        power = float(np.sum(wanted**2))
-        if not power:
-            continue
-        where = CONV_GRID[bits] if group.conv else grid(sign_mode_of(wanted), bits)
-        exponent = 0 if group.conv else choose_exponent(wanted, where)
-        if exponent is None:
-            return float("inf")
-        actual = where.round(wanted / 2.0**exponent) * 2.0**exponent
-        error += float(np.sum((actual - wanted) ** 2)) / power
-    if node.emit is not Emit.STATE:
-        wanted = node.threshold * scale
-        power = float(np.mean(wanted**2)) if wanted.size else 0.0
-        if power:
-            error += float(np.mean((np.rint(wanted) - wanted) ** 2)) / power
-    return error
-
-
-def spread_scales(node: Neuron, base: float, limits: StateRange, groups: Sequence[Incoming], bits: int) -> Array:
-    """A scale per neuron, at least `base`, so that each neuron's largest weight fills its group's mantissas.
-
-    A spiking neuron is linear up to its threshold, so each may have its own scale without changing a spike; this needs
-    thresholds per neuron. The exponents are those that `base` gives the groups.
+    A state x becomes 64 S x, a weight w becomes S w in units of the accumulated sum.
     """
-    factor = np.full(node.shape, np.inf)
-    for group in groups:
-        wanted = group.weights * base
-        if not np.any(wanted):
-            continue
-        where = CONV_GRID[bits] if group.conv else grid(sign_mode_of(wanted), bits)
-        exponent = 0 if group.conv else choose_exponent(wanted, where)
-        top = float(max(where.high, -where.low) - where.step) * 2.0 ** (exponent or 0)
-        with np.errstate(divide="ignore"):
-            factor = np.minimum(factor, np.where(group.peaks > 0, top / (group.peaks * base), np.inf))
-    caps = [
-        (ROOM, limits.each("u")), (ROOM, -limits.v[0]), (float(THRESHOLD_MAX), node.threshold),
-        (float(BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / STATE_UNIT,
-         np.maximum(np.abs(node.bias_u), np.abs(node.bias_v)))]
-    for room, reach in caps:
-        with np.errstate(divide="ignore"):
-            factor = np.minimum(factor, np.where(reach > 0, room / (reach * base), np.inf))
-    factor = np.where(np.isfinite(factor), np.maximum(factor, 1.0), 1.0)
-    if any(group.conv for group in groups):
-        factor = np.broadcast_to(factor.min(axis=(1, 2), keepdims=True), node.shape)
-    return base * factor
+    spiking = node.emit is not Emit.STATE
+    threshold = np.maximum(node.threshold, 0.0) if spiking else np.zeros(node.shape)
+    biases = np.maximum(np.abs(node.bias_u * decays.gain), np.abs(node.bias_v * decays.leak))
+    binary = node.emit is Emit.SPIKE  # above the threshold a voltage is reset before it matters
+    reach = -wanted.v[0] if binary else wanted.each("v")
+    caps = np.full(layout.count, np.inf)
+    for room, of in ((ROOM, wanted.each("u")), (ROOM, reach), (float(THRESHOLD_MAX), threshold), (BIAS_ROOM, biases)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            caps = np.minimum(caps, layout.least(np.where((of > 0) & np.isfinite(of), room / of, np.inf)))
+    lowest, highest = layout.least(threshold), -layout.least(-threshold)
+    slow_u, slow_v = (np.minimum(1.0 / np.maximum(1.0 - factor, 1e-12), LONGEST)
+                      for factor in (decays.factor_u, decays.factor_v))
+    size = np.where(threshold > 0, threshold, wanted.each("v"))
+    finite = np.where(np.isfinite(size) & (size > 0), size, 1.0)
+    return Demand(caps=np.where(np.isfinite(caps), caps, float(THRESHOLD_MAX)),
+                  threshold=np.where(lowest == highest, lowest, 0.0), noise=-layout.least(-slow_u * slow_v),
+                  size=layout.least(finite), fixed=fixed, weight=np.maximum(-layout.least(-nearness), LEAST_WEIGHT))
+
+
+def scales_of(node: Compartment) -> Array:
+    """The scales that a population was given: one number, or one per channel or neuron."""
+    scales = 1.0 / (STATE_UNIT * node.unit)
+    if scales.ndim < 2:
+        return np.asarray(scales)
+    channels = scales.reshape(len(scales), -1)
+    return np.asarray(channels[:, 0] if np.all(channels == channels[:, :1]) else channels.reshape(-1))
+
+
+def given_scales(name: str, given: Array, layout: Layout) -> Array:
+    """Scales that the user gave, one per entry of the layout.
+
+    Raises:
+        InputError: LHC702.
+    """
+    if given.size not in (1, layout.count):
+        fail("LHC702", f"the scale of {name} has {given.size} numbers", node=name, error=InputError,
+             help=f"give one number, or {layout.count}")
+    return np.broadcast_to(given.reshape(-1), (layout.count,)).astype(float)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,43 +17,66 @@ from loihic.ops.ports import Input, Output
 from loihic.ops.traits import LinearNode
 
 Observer = Callable[[str, Mapping[str, Array], Array], None]
+Listener = Callable[[str, Array], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The network after a step: states per neuron, and what every node sent, each (N, *shape)."""
+
+    states: Mapping[str, Mapping[str, Array]]
+    sent: Mapping[str, Array]
 
 
 def run_reference(graph: Graph[Any], inputs: Mapping[str, Array], *, observe: Observer | None = None,
-                  steps: int | None = None) -> dict[str, Array]:
+                  hear: Listener | None = None, steps: int | None = None) -> dict[str, Array]:
     """Run a discretised source graph in float64.
 
     Args:
         graph: with loops broken; edges with a delay of d carry the value of d steps ago, zero before.
         inputs: per Input node, (N, T, *shape).
         observe: called per neuron and step with the name, the states after the step and what was sent.
+        hear: called per Map and step with the name and what arrives there, before the population behind it computes.
         steps: number of steps; the inputs' length by default, zeros after their end.
 
     Returns:
         Per Output node, (N, T, *shape).
     """
+    outputs: dict[str, list[Array]] = {name: [] for name, node in graph.nodes.items() if isinstance(node, Output)}
+    for moment in reference_steps(graph, inputs, hear=hear, steps=steps):
+        if observe is not None:
+            for name, state in moment.states.items():
+                if isinstance(graph.nodes[name], Neuron):
+                    observe(name, state, moment.sent[name])
+        for name, values in outputs.items():
+            values.append(moment.sent[name])
+    return {name: np.stack(values, axis=1) for name, values in outputs.items()}
+
+
+def reference_steps(graph: Graph[Any], inputs: Mapping[str, Array], *, hear: Listener | None = None,
+                    steps: int | None = None) -> Iterator[Moment]:
+    """The steps of `run_reference` one by one, so that nothing but the last of them need be kept.
+
+    The states are those of the running network: take what is wanted of them before the next step.
+    """
     batch, length = next(iter(inputs.values())).shape[:2]
-    steps = length if steps is None else steps
     order = graph.order()
     states: dict[str, Any] = {
-        name: node.initial(batch) for name, node in graph.nodes.items() if isinstance(node, Neuron | StepDelay)}
+        name: graph.nodes[name].initial(batch) for name in order if isinstance(graph.nodes[name], Neuron | StepDelay)}
     depth = {name: 1 + max((e.delay for e in graph.outgoing[name]), default=0) for name in order}
     history: dict[str, list[Array]] = {name: [] for name in order}
-    outputs: dict[str, list[Array]] = {name: [] for name, node in graph.nodes.items() if isinstance(node, Output)}
-    for t in range(steps):
+    for t in range(length if steps is None else steps):
         for name in order:
-            node = graph.nodes[name]
-            if isinstance(node, Input):
+            if isinstance(graph.nodes[name], Input):
                 value = np.asarray(inputs[name][:, t] if t < length else np.zeros_like(inputs[name][:, 0]), dtype=float)
             else:
-                value = _step(graph, name, states, _arriving(graph, name, history, batch))
-                if observe is not None and isinstance(node, Neuron):
-                    observe(name, states[name], value)
-            if name in outputs:
-                outputs[name].append(value)
+                arriving = _arriving(graph, name, history, batch)
+                if hear is not None and isinstance(graph.nodes[name], Map):
+                    hear(name, arriving)
+                value = _step(graph, name, states, arriving)
             history[name].append(value)
             del history[name][: -depth[name]]
-    return {name: np.stack(values, axis=1) for name, values in outputs.items()}
+        yield Moment(states, {name: past[-1] for name, past in history.items()})
 
 
 def _arriving(graph: Graph[Any], name: str, history: Mapping[str, list[Array]], batch: int) -> Array:

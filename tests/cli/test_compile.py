@@ -59,7 +59,7 @@ def test_options_arrive(call, model, arguments, key, value):
 
 @pytest.mark.parametrize(("arguments", "status"), [
     (["--reset", "sideways"], 2), (["--dt", "nan"], 2), (["--dt", "0"], 2), (["--dt", "soon"], 2),
-    (["--weight-bits", "9"], 2), (["--input-range", "1", "0"], 2), (["--input-bits", "1"], 2), (["--target", "x"], 2),
+    (["--weight-bits", "17"], 2), (["--input-range", "1", "0"], 2), (["--input-bits", "1"], 2), (["--target", "x"], 2),
     (["--nonsense"], 2), (["--dt", "1"], 1), (["--calibration", "no.npz"], 1), (["--strict"], 1),
     (["-o", "no/such/folder/a.loihic"], 1), (["-o", "."], 1), (["-o", "net.nir"], 2),
 ])

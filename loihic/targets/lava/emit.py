@@ -134,10 +134,13 @@ def _(node: SparseSynapse, place: Place) -> LavaProcess:
 def _(node: ConvSynapse, place: Place) -> LavaProcess:
     # Lava's Conv is a true convolution: the kernel is flipped. Its weights are (C_out, KX, KY, C_in).
     kernel = np.moveaxis(node.kernel, 1, -1)[:, ::-1, ::-1]
-    return LavaProcess(name=place.name, kind="lava.proc.conv.process.Conv", args={
+    args: dict[str, ArgValue] = {
         "weight": kernel, "input_shape": lava_shape(node.in_shape), "padding": node.padding, "stride": node.stride,
         "dilation": node.dilation, "groups": node.groups, "num_weight_bits": node.num_weight_bits,
-        "num_message_bits": node.message_bits})
+        "num_message_bits": node.message_bits}
+    if node.exponent:
+        return LavaProcess(name=place.name, kind="loihic.Conv", args=args | {"weight_exp": node.exponent})
+    return LavaProcess(name=place.name, kind="lava.proc.conv.process.Conv", args=args)
 
 
 def _port_in(node: HardwareNode) -> str:

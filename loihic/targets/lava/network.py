@@ -21,8 +21,8 @@ class LavaProcess:
     Attributes:
         name: leads back to the user's node; also the Process's `name` in Lava.
         kind: dotted path of a class below `lava.proc` (``lava.proc.lif.process.LIF``), or ``loihic.Neuron``,
-            ``loihic.DelayLine`` for Processes of our own, or ``input`` for a source fed with the input array of
-            that name (shape in ``args["shape"]``).
+            ``loihic.Conv`` or ``loihic.DelayLine`` for Processes of our own, or ``input`` for a source fed with the
+            input array of that name (shape in ``args["shape"]``).
         args: the constructor's keyword arguments; tuples are shapes, arrays are parameters.
     """
 

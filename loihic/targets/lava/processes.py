@@ -1,7 +1,8 @@
 """Lava Processes of loihic's own, with `fixed_pt` models that run on a CPU.
 
-They do what Lava's stock Processes cannot: parameters per neuron, reset by subtraction, several spikes a step, a graded
-output of the membrane, a late start, a delay of any length. They have no model for the chip ("needs microcode").
+They do what Lava's stock Processes cannot: parameters per neuron, reset by subtraction, several spikes a step, a
+graded output of the membrane, a late start, a delay of any length, an exponent on a convolution. They have no model
+for the chip ("needs microcode").
 Depends on lava and numpy alone: exported folders carry a copy.
 """
 
@@ -19,6 +20,9 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.conv.models import AbstractPyConvModel
+from lava.proc.conv.process import Conv as LavaConv
+from lava.proc.conv.utils import signed_clamp
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -208,6 +212,34 @@ class PyDelayLineModel(PyLoihiProcessModel):  # type: ignore[misc]
         slots = (self.time_step - self.steps) % length
         self.s_out.send(np.take_along_axis(self.buffer, slots[np.newaxis], axis=0)[0])
         self.buffer[self.time_step % length] = self.a_in.recv()
+
+
+class Conv(LavaConv):  # type: ignore[misc]
+    """Lava's Conv whose `weight_exp` counts: the sum wraps at 24 bits, then is shifted as Dense shifts its own.
+
+    Lava's own fixed-point model ignores the exponent, and without one two convolutions cannot be chained.
+    """
+
+
+@implements(proc=Conv, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyConvModel(AbstractPyConvModel):  # type: ignore[misc]
+    """Lava's fixed-point convolution, and the shift: left, or right with floor.
+
+    Not a subclass of Lava's PyConvModelFixed: Lava refuses a second model below one that implements a Process.
+    """
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+    a_buf: Array = LavaPyType(np.ndarray, np.int32, precision=24)
+    weight: Array = LavaPyType(np.ndarray, np.int32, precision=8)
+
+    def clamp_precision(self, x: Array) -> Array:
+        """The buffered sums from the raw ones."""
+        sums, exponent = signed_clamp(x, bits=24), int(np.asarray(self.weight_exp).item())
+        shifted: Array = sums << exponent if exponent > 0 else sums >> -exponent
+        return shifted
 
 
 class Recorder(AbstractProcess):  # type: ignore[misc]

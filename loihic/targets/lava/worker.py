@@ -43,7 +43,7 @@ SPIKING_KINDS = ("lava.proc.lif.process.LIF", "lava.proc.lif.process.LIFReset")
 """Processes whose output is 0 or 1, so that no message bits are needed on the way from the chip."""
 
 GRADED_MESSAGE_BITS = 24
-CONV = "lava.proc.conv.process.Conv"
+CONVS = ("lava.proc.conv.process.Conv", "loihic.Conv")
 CONV_LIMIT = 127
 """Lava keeps a convolution's geometry in 8 bits; a larger number silently becomes another."""
 
@@ -174,7 +174,7 @@ class Network:
         name = item["name"]
         try:
             arguments = constructor_arguments(item["args"], tensors)
-            if item["kind"] == CONV:
+            if item["kind"] in CONVS:
                 check_conv(arguments)
             if item["kind"] == "input":
                 self.processes[name] = self._source(name, inputs[name], tuple(arguments["shape"]))

@@ -62,9 +62,9 @@ def random_network(seed: int, extreme: bool) -> tuple[HardwareGraph, dict[str, n
     nodes["vec"] = population(rng, (n,), bool(rng.integers(2)), extreme)
     nodes["conv"] = ConvSynapse(
         in_shape=(3, 7, 6), out_shape=MAP, kernel=weights(rng, (2, 3, 3, 3), SignMode.MIXED, 8, extreme),
-        message_bits=8 if graded else 0)
+        exponent=int(rng.choice([0, *range(-8, 8)])), message_bits=8 if graded else 0)
     mode = SignMode(rng.choice([m.value for m in SignMode]))
-    bits = int(rng.integers(2, 9))
+    bits = int(rng.integers(1, 9))
     exponents = rng.integers(-8, 8, size=4)
 
     def dense(rows: int, src: str, shape: tuple[int, ...], exponent: int) -> DenseSynapse:
