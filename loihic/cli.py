@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 import loihic
-from loihic.commands import about, build, execute, inspect
+from loihic.commands import about, build, compare, execute, inspect
 from loihic.commands.guard import GuardedGroup
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 for _command in (
-    build.check, build.compile_, execute.run, execute.verify, inspect.show, inspect.where, execute.export,
-    about.explain, about.passes, about.ops, about.doctor,
+    build.check, build.compile_, execute.run, execute.verify, compare.compare, inspect.show, inspect.where,
+    execute.export, about.explain, about.passes, about.ops, about.doctor,
 ):
     main.add_command(_command)

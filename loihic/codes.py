@@ -110,8 +110,9 @@ CODES: dict[str, Code] = {
         "`loihic show OUT.loihic`, prints the ledger."),
     "LHC502": Code("bits were allocated", ExitCode.MODEL,
         "A note: under --weight-bits auto the compiler chose how many bits each synapse group gets. The choice errs "
-        "least within --budget (by default: the words that 8 bits everywhere would take), or takes the fewest words within "
-        "--max-error. `loihic compile --dump-bits FILE.toml` writes it down, --weight-bits FILE.toml takes it again."),
+        "least within --budget (by default: the words that 8 bits everywhere would take), or takes the fewest words "
+        "within --max-error. `loihic compile --dump-bits FILE.toml` writes it down, --weight-bits FILE.toml takes it "
+        "again."),
     # 6xx: backends
     "LHC601": Code("backend is not installed", ExitCode.UNSUPPORTED,
         "The backend needs a package that is not there. `loihic doctor` says what is missing and what to type."),

@@ -61,7 +61,7 @@ class Finding:
 PACKAGES = (
     ("numpy", "arrays", True), ("scipy", "sparse matrices", True), ("h5py", "reading .nir files", True),
     ("safetensors", "reading and writing .loihic files", True), ("nir", "models given as nir.NIRGraph", False),
-    ("torch", "training the examples", False),
+    ("torch", "training the examples", False), ("matplotlib", "compare --plot", False),
 )
 
 

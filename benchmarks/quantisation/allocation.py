@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import nir
 import numpy as np
 
 import loihic
@@ -36,10 +37,12 @@ WIDTHS = (8, 6, 5, 4, 3, 2)
 class Case:
     """A network, what it is calibrated on and what it is tested on."""
 
-    model: Path
+    model: Path | nir.NIRGraph
     calibration: np.ndarray
     x: np.ndarray
     labels: np.ndarray | None = None
+    dt: float | None = None
+    bits: str = "8"
 
 
 def digits(name: str) -> Case:
@@ -47,8 +50,8 @@ def digits(name: str) -> Case:
     import data  # the example's own
 
     encode = {"digits_mlp": data.encode_whole, "digits_recurrent": data.encode_scan}[name]
-    return Case(DIGITS / f"{name}.nir", encode(data.load().train_images[:100]).astype(float), np.load(DIGITS / f"{name}_test.npz")["input"],
-                np.load(DIGITS / f"{name}_labels.npy"))
+    return Case(DIGITS / f"{name}.nir", encode(data.load().train_images[:100]).astype(float),
+                np.load(DIGITS / f"{name}_test.npz")["input"], np.load(DIGITS / f"{name}_labels.npy"))
 
 
 def cnn(folder: Path) -> Case:
@@ -57,8 +60,9 @@ def cnn(folder: Path) -> Case:
 
     def inputs(seed: int, samples: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        noise = (rng.random((samples, 100, 2, 34, 34)) < rng.choice([0.02, 0.1, 0.3], (samples, 1, 1, 1, 1))).astype(float)
-        return np.concatenate([moving_rings(samples, 100, seed), noise])
+        density = rng.choice([0.02, 0.1, 0.3], (samples, 1, 1, 1, 1))
+        noise = rng.random((samples, 100, 2, 34, 34)) < density
+        return np.concatenate([moving_rings(samples, 100, seed), noise.astype(float)])
 
     return Case(folder / "cnn_sinabs.nir", inputs(100, 4), inputs(0, 8))
 
@@ -73,7 +77,7 @@ class Judge:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.wanted = loihic.compile(case.model).run_float(case.x)["output"]
+        self.wanted = loihic.compile(case.model, dt=case.dt).run_float(case.x)["output"]
 
     def of(self, program: Program) -> tuple[float, str]:
         """Error, and accuracy where there are labels."""

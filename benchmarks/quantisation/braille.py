@@ -1,6 +1,6 @@
 """How close a recurrent network comes to the float one, with plain recipes and with what the compiler can do.
 
-Usage: python braille.py [FOLDER with braille_noDelay_bias_zero.nir] [--inputs 200] [--ablation]
+Usage: python braille.py [FOLDER with braille_noDelay_bias_zero.nir] [--inputs 200]
 
 200 seeded inputs of 256 steps at 1 and 3 % density; the calibration data has other seeds. Prints, per way of compiling:
 synapse words, mismatched entries per float spike (hidden, output) and agreement of decisions at both densities, and
@@ -10,12 +10,10 @@ whether every state was proven or observed free of wrap.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 
@@ -26,14 +24,9 @@ from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.synapse import Synapse
 from loihic.partition.words import synapse_words
-from loihic.passes import pipeline, quantise
-from loihic.passes.quantise import Quantise
 from loihic.program import Program
-from loihic.quant import decays, fit, moments
 from loihic.quant.budget import Budget
 from loihic.quant.proofs import Verdict
-from loihic.quant.ranges import StateRange
-from loihic.quant.scales import Layout, room_wanted
 from loihic.sim.reference import run_reference
 
 HERE = Path(__file__).resolve()
@@ -100,8 +93,8 @@ class Inputs:
             hidden, output = result.recorded["lif1.lif", "out"][:, start : start + STEPS], result.outputs["output"]
             wanted, answer = self.hidden[density], self.output[density]
             same = np.mean(output.sum(1).argmax(1) == answer.sum(1).argmax(1))
-            cells.append(f"{np.sum(hidden != wanted) / wanted.sum():.3f} / {np.sum(output != answer) / answer.sum():.3f} "
-                         f"/ {same:.1%}")
+            missed = np.sum(hidden != wanted) / wanted.sum(), np.sum(output != answer) / answer.sum()
+            cells.append(f"{missed[0]:.3f} / {missed[1]:.3f} / {same:.1%}")
         wraps = [proof.verdict for proof in program.proofs if proof.effect == "wraps"]
         free = "not analysed" if not wraps else (
             "proven" if all(v is Verdict.PROVEN for v in wraps) else
@@ -129,59 +122,17 @@ def ways(model: Path) -> dict[str, Callable[[], Program]]:
     }
 
 
-def ablation(model: Path, inputs: Inputs, bits: str) -> None:
-    """Every technique off in turn."""
-    known = calibration()
-    plain = Quantise()
-
-    def off_rounding() -> contextlib.AbstractContextManager[object]:
-        return mock.patch.object(pipeline, "Quantise", lambda **_: replace(plain, adaptive=False))
-
-    def off_bias() -> contextlib.AbstractContextManager[object]:
-        return mock.patch.object(pipeline, "Quantise", lambda **_: replace(plain, bias_correction=False))
-
-    def nearest_decays(node: Neuron) -> decays.RoundedDecays:
-        parts = [np.rint((1 - factor) * 4096).astype(np.int64) for factor in (node.decay_u, node.decay_v)]
-        return decays.RoundedDecays(u=np.maximum(parts[0], 1), v=parts[1], gain=np.ones(node.shape),
-                                    leak=np.ones(node.shape))
-
-    def whole_voltage(node: Neuron, bound: StateRange, seen: StateRange, climb: np.ndarray, **how: bool) -> StateRange:
-        return room_wanted(node, bound, seen, np.full(node.shape, np.inf), **how)
-
-    techniques: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
-        "nothing (all on)": contextlib.nullcontext,
-        "a scale per neuron": lambda: mock.patch.object(Layout, "by_neuron", Layout.shared),
-        "search of scales": lambda: mock.patch.multiple(fit, MANY=1, ROUGHLY=1, FEW=1),
-        "search of exponents": lambda: mock.patch.object(fit, "ROUNDS", 0),
-        "clipping of large weights": lambda: mock.patch.object(fit, "CLIPPED", 0.0),
-        "errors that cancel (adaptive rounding)": off_rounding,
-        "bias correction": off_bias,
-        "nearness to the threshold": lambda: mock.patch.object(moments, "NEAR", 1e9),
-        "decays rounded in pairs": lambda: mock.patch.object(quantise, "round_decays", nearest_decays),
-        "voltages clipped where harmless": lambda: mock.patch.object(quantise, "room_wanted", whole_voltage),
-    }
-    for label, off in techniques.items():
-        with off():
-            program = loihic.compile(model, dt=1e-4, weight_bits=bits, calibration=known)
-        print(f"| {bits}, without: {label} | {inputs.measure(program)} |", flush=True)
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     default = Path(os.environ.get("LOIHIC_SHARED_DATA", HERE.parents[3] / "shared" / "data")) / "nir"
     parser.add_argument("folder", nargs="?", type=Path, default=default)
     parser.add_argument("--inputs", type=int, default=200)
-    parser.add_argument("--ablation", action="store_true")
     given = parser.parse_args()
     model = given.folder / "braille_noDelay_bias_zero.nir"
     inputs = Inputs(loihic.compile(model, dt=1e-4), given.inputs)
     heads = [f"hidden / output mismatches per float spike / decisions, {density:.0%}" for density in DENSITIES]
     print(f"| | synapse words | {' | '.join(heads)} | u |\n|---|---|---|---|---|")
-    if given.ablation:
-        for bits in ("8", "12"):
-            ablation(model, inputs, bits)
-        return
     for label, made in ways(model).items():
         print(f"| {label} | {inputs.measure(made())} |", flush=True)
 

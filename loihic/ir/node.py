@@ -38,7 +38,7 @@ class Node:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray | np.generic):  # arithmetic on 0-d arrays gives scalars
                 object.__setattr__(self, item.name, frozen(value))
 
 

@@ -91,6 +91,7 @@ class Allocator:
     # ------------------------------------------------------------------------------------------- what rounding does
     def _tried(self, name: str) -> dict[Format, Trial]:
         """A group in every format that it may have; of a large network some weights and formats only."""
+        self.context.advance(self.free.index(name), len(self.free))
         linear = self.linears[name]
         forms = candidates(linear, stock_only=self.context.options.stock_only)
         if not self.is_large:

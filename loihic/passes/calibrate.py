@@ -23,5 +23,5 @@ class Calibrate(Pass):
     def run(self, graph: AnyGraph, context: CompileContext) -> AnyGraph:
         sample = input_ranges(graph, context.options).sample
         context.statistics = collect(graph, sample, moments=self.moments, seed=context.options.seed,
-                                     progress=context.progress)
+                                     progress=context.advance)
         return graph

@@ -30,8 +30,14 @@ class CompileContext:
     times: dict[str, float] = field(default_factory=dict)
     stages: dict[str, AnyGraph] = field(default_factory=dict)
     statistics: Statistics | None = None
-    progress: Callable[[int, int], None] | None = None
+    tell: Callable[[str], None] | None = None
+    running: str = ""
     proofs: tuple[StateProof, ...] = ()
+
+    def advance(self, done: int, total: int) -> None:
+        """Tell whoever watches how far the running pass is."""
+        if self.tell is not None:
+            self.tell(f"{self.running} {done}/{total}")
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Collect a diagnostic; errors end the compilation after the pass."""
@@ -98,6 +104,7 @@ def run_passes(graph: AnyGraph, passes: Sequence[Pass], context: CompileContext,
     check_pipeline(passes, graph.facts)
     verify_graph(graph)
     for item in passes:
+        context.tell, context.running = progress, item.name
         if progress:
             progress(item.name)
         started = time.perf_counter()

@@ -11,7 +11,7 @@ import numpy as np
 from loihic.errors import Diagnostic
 from loihic.golden import input_ranges
 from loihic.ir.graph import Edge, Fact, Graph, HardwareGraph
-from loihic.ir.linear import LinearMap
+from loihic.ir.linear import ConvMap, LinearMap
 from loihic.ir.node import Array, HardwareNode, Shape
 from loihic.ledger import Loss
 from loihic.ops.delay import StepDelay
@@ -20,15 +20,15 @@ from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
 from loihic.ops.source import Sink
-from loihic.ops.traits import Emit
+from loihic.ops.traits import Emit, Reset
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
 from loihic.quant.adapt import adapt
 from loihic.quant.decays import RoundedDecays, round_decays
 from loihic.quant.fit import Demand, Fitted, Group, fit
 from loihic.quant.fixed import STATE_LIMIT
-from loihic.quant.formats import BYTES, Format
+from loihic.quant.formats import BYTE, BYTES, Format
 from loihic.quant.grids import grid_steps
-from loihic.quant.groups import Rows, pruned, storable, with_values
+from loihic.quant.groups import Rows, column_units, ordered, per_message, pruned, storable, with_values
 from loihic.quant.histogram import Histogram
 from loihic.quant.moments import Moments
 from loihic.quant.neurons import is_plain, lower_neuron
@@ -46,9 +46,9 @@ USUAL_RATE = 0.1  # of an input that was never observed
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What a point sends: the real value of 1, and how many bits it takes (0 for binary spikes)."""
+    """What a point sends: the real value of 1, for all or per element, and its bits (0 for binary spikes)."""
 
-    scale: float
+    scale: Array
     bits: int
 
 
@@ -141,7 +141,8 @@ class Quantiser:
                 nodes[name] = DelayLine(origins=node.origins, shape=node.shape, steps=node.steps + late, late=late)
             elif isinstance(node, Output):
                 source = self.graph.incoming[name][0].src
-                nodes[name] = Sink(origins=node.origins, shape=node.shape, scale=self._message(source).scale)
+                nodes[name] = Sink(origins=node.origins, shape=node.shape,
+                                   scale=float(self._message(source).scale))
         edges = [*self.graph.edges, *(_moved(edge, twins) for edge in self.graph.edges
                                       if edge.src in twins or edge.dst in twins)]
         return Graph(nodes=nodes, edges=tuple(edges), shapes=shapes, facts=self.graph.facts, dt=self.graph.dt)
@@ -151,8 +152,8 @@ class Quantiser:
         """Choose a population's scales and round the weights into it, so that even rounded they cannot wrap it."""
         self.bounds[name] = self.intervals.states(name, node)
         maps = self._maps(name)
-        self.layouts[name] = layout = self._layout(node, maps)
-        self.decays[name] = _shareable(round_decays(node), maps)
+        self.layouts[name] = layout = self._layout(name, node, maps)
+        self.decays[name] = _shareable(round_decays(node, self._rate(name, node)), maps)
         groups = {key: self._group(name, key, linear) for key, linear in maps.items() if self._is_known(key)}
         wanted = self._room(name, node)
         given = self.context.options.widths.scales.get(name)
@@ -184,15 +185,30 @@ class Quantiser:
             seen = _clipped(seen, self.statistics.populations[name].voltages, self.context.options.clip)
         return room_wanted(node, self.bounds[name], seen, self.statistics.climbs[name], calibrated=self.calibrated)
 
-    def _layout(self, node: Neuron, maps: Mapping[str, LinearMap]) -> Layout:
+    def _rate(self, name: str, node: Neuron) -> float:
+        """The mean of the spikes per neuron and step that clear a population's voltage."""
+        if node.emit is Emit.STATE or node.reset is not Reset.ZERO:
+            return 0.0
+        rate = self.statistics.populations[name].rate
+        return float(rate.mean()) if rate.size else 0.0
+
+    def _layout(self, name: str, node: Neuron, maps: Mapping[str, LinearMap]) -> Layout:
         """One scale for the population, or one per neuron where that costs nothing: where Lava's LIF cannot serve."""
         options = self.context.options
         wanted = False if options.stock_only else options.neuron_scales
-        if node.emit is Emit.STATE or not (wanted or (wanted is None and not is_plain(node))):
+        if not (wanted or (wanted is None and not is_plain(node))):
             return Layout.shared(node)
-        if any(Rows(linear=linear).is_conv for linear in maps.values()):
-            return Layout.by_channel(node)
-        return Layout.by_neuron(node)
+        convs = [linear for linear in maps.values() if isinstance(linear, ConvMap)]
+        if node.emit is Emit.STATE:
+            # What is sent then has units that differ, which the weights behind can take up, but not the host.
+            behind = [self.graph.nodes[edge.dst] for edge in self.graph.outgoing[name]]
+            if not all(isinstance(item, Map) for item in behind):
+                return Layout.shared(node)
+            heard = [storable(item.linear) for item in behind if isinstance(item, Map)]
+            if any(linear.groups > 1 for linear in heard if isinstance(linear, ConvMap)):
+                return Layout.shared(node)
+            convs += [linear for linear in heard if isinstance(linear, ConvMap)]
+        return Layout.by_channel(node) if convs else Layout.by_neuron(node)
 
     def trial(self, key: str, form: Format) -> Trial:
         """What a map would lose in another format, all else as it is."""
@@ -207,10 +223,11 @@ class Quantiser:
             return Trial(error=float("inf"), linear=group.rows.linear, words=0)
         trial: dict[str, Rounded] = {}
         self._round(trial, {key: group}, fitted)
-        made, unit = trial[key], self._message(self._source(key)).scale
-        factor = 1.0 / (self.decays[name].gain * unit * fitted.scales[self.layouts[name].index])
-        return Trial(error=fitted.error, linear=with_values(made.rows.linear, made.numbers).scaled(factor),
-                     words=made.words)
+        made = trial[key]
+        rows = 1.0 / (self.decays[name].gain * fitted.scales[self.layouts[name].index])
+        rounded = with_values(made.rows.linear, made.numbers).scaled(rows)
+        unit = self._message(self._source(key)).scale
+        return Trial(error=fitted.error, linear=per_message(rounded, 1.0 / unit), words=made.words)
 
     def estimates(self, key: str, forms: Iterable[Format], size: int) -> dict[Format, float]:
         """The errors of `trial` for several formats, from about `size` of the map's weights."""
@@ -224,7 +241,7 @@ class Quantiser:
         found = {}
         for form in forms:
             as_stored = replace(group, format=_for(form, whole.rows),
-                                fixed_exponent=whole.rows.is_conv and not form.is_chained)
+                                fixed_exponent=self._is_fixed(key, whole.rows, form))
             fitted = fit([_pruned(as_stored) if as_stored.format.pruned else as_stored], demand, quick=True)
             found[form] = float("inf") if fitted is None else fitted.error
         return found
@@ -233,18 +250,26 @@ class Quantiser:
         """The weights of a map as the population behind it sees them; stored as its `bits` say, or as `form`."""
         decays, layout = self.decays[name], self.layouts[name]
         unit = self._message(self._source(key)).scale
-        rows = Rows(linear=linear.scaled(decays.gain * unit))
+        rows = Rows(linear=ordered(per_message(linear.scaled(decays.gain), unit)))
+        units = column_units(rows, unit)
         form = self._format(key, rows) if form is None else _for(form, rows)
         moments = self.statistics.moments.get(key) if self.adaptive else None
         importance: Array | float
         if moments is None:
-            importance = self._usual_importance(name, key) / unit**2
+            usual = self._usual_importance(name, key)
+            importance = rows.by_column(usual / units**2) if units.size > 1 else usual / float(units) ** 2
         else:
-            importance = rows.by_column(moments.diagonal / unit**2)
+            importance = rows.by_column(moments.diagonal / units**2)
         index = layout.index.reshape(rows.count, -1)[:, 0]
         group = Group(rows=rows, format=form, scale_of=index, importance=importance, grid=grid_steps(rows),
-                      fixed_exponent=rows.is_conv and not form.is_chained)
+                      fixed_exponent=self._is_fixed(key, rows, form))
         return _pruned(group) if form.pruned else group
+
+    def _is_fixed(self, key: str, rows: Rows, form: Format) -> bool:
+        """Whether a map's exponent must be 0, as Lava's Conv has it: unless it is chained, or large messages come."""
+        if not rows.is_conv or form.is_chained:
+            return False
+        return self.context.options.stock_only or not self._is_graded(self._source(key))
 
     def _nearness(self, node: Neuron, groups: Mapping[str, Group]) -> Array:
         """How much the errors of each neuron count, in the population's shape."""
@@ -294,8 +319,9 @@ class Quantiser:
     def _adapt(self, into: dict[str, Rounded], moments: Moments) -> None:
         """Round the rows of several groups into one population again, so that their errors cancel."""
         parts = [into[key] for key in moments.maps]
-        units = np.concatenate([np.full(part.rows.width, self._message(self._source(key)).scale)
-                                for key, part in zip(moments.maps, parts, strict=True)])
+        units = np.concatenate([
+            np.broadcast_to(column_units(part.rows, self._message(self._source(key)).scale), (part.rows.width,))
+            for key, part in zip(moments.maps, parts, strict=True)])
         assert moments.full is not None
         full, bias = moments.full / np.outer(units, units), None
         target = self.graph.outgoing[moments.maps[0]][0].dst
@@ -412,22 +438,33 @@ class Quantiser:
         node = self.graph.nodes[name]
         assert isinstance(node, Neuron)
         wanted = self._room(name, node)
-        reach = wanted.reach("v") * float(self.scales[name].max(initial=0.0)) * STATE_UNIT
-        return max(0, int(np.ceil(np.log2(max(reach, 1.0)))) - GRADED_BITS)
+        reach = float(np.max(wanted.each("v") * self.scales[name], initial=0.0)) * STATE_UNIT
+        return max(0, int(np.ceil(np.log2(max(reach, 1.0)))) - self._graded_bits(name))
+
+    def _graded_bits(self, name: str) -> int:
+        """The magnitude of a population's messages in bits: fewer where a convolution's 24-bit sum must hold them."""
+        bits = GRADED_BITS
+        for edge in self.graph.outgoing[name]:
+            node = self.graph.nodes[edge.dst]
+            if isinstance(node, Map) and isinstance(linear := storable(node.linear), ConvMap):
+                full = float(Rows(linear=linear).width * (1 << BYTE))
+                bits = min(bits, int(np.log2(STATE_LIMIT / full)))
+        return max(bits, 1)
 
     def _message(self, name: str) -> Message:
         node = self.graph.nodes[name]
         if isinstance(node, Input):
-            return Message(scale=self.inputs.scale[name], bits=self.inputs.bits[name])
+            return Message(scale=np.asarray(self.inputs.scale[name]), bits=self.inputs.bits[name])
         if isinstance(node, StepDelay):
             return self._message(self._source(name))
         assert isinstance(node, Neuron)
         if node.emit is Emit.SPIKE:
-            return Message(scale=1.0, bits=0)
+            return Message(scale=np.ones(()), bits=0)
         if node.emit is Emit.MULTI:
-            return Message(scale=1.0, bits=16)
-        scale = 2.0 ** self._out_shift(name) / (STATE_UNIT * float(self.scales[name].flat[0]))
-        return Message(scale=scale, bits=GRADED_BITS + 1)
+            return Message(scale=np.ones(()), bits=16)
+        scale = 2.0 ** self._out_shift(name) / (STATE_UNIT * self.scales[name])
+        shared = self.layouts[name].count == 1
+        return Message(scale=scale.reshape(-1)[:1].reshape(()) if shared else scale, bits=self._graded_bits(name) + 1)
 
     def _synapses(self, name: str, node: Map) -> list[HardwareNode]:
         """The synapses of a map, and what its rounding lost."""

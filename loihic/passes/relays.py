@@ -43,13 +43,13 @@ def relay_chain(graph: HardwareGraph, edge: Edge, steps: int, start: int, contex
             param=f"{steps} steps before {edge.dst}", help="leave --stock-only out"))
         return graph
     count = int(np.prod(shape, dtype=np.int64))
-    one = np.ones((), dtype=np.int64)
+    most = np.asarray(DECAY_MAX)
     identity = SparseSynapse(
         origins=sender.origins, in_shape=shape, out_shape=shape, sign_mode=SignMode.EXCITATORY,
         data=np.ones(count, dtype=np.int64), indices=np.arange(count), indptr=np.arange(count + 1))
     chain: list[tuple[str, HardwareNode, Shape]] = []
     for step in range(1, steps + 1):
-        relay = Compartment(origins=sender.origins, shape=shape, du=DECAY_MAX * one, dv=DECAY_MAX * one, vth=0 * one,
+        relay = Compartment(origins=sender.origins, shape=shape, du=most, dv=most, vth=np.zeros((), dtype=np.int64),
                             start=start + step)
         label = graph.unused(f"{edge.dst}.wait{step}")
         chain += [(graph.unused(f"{label}.in"), identity, shape), (label, relay, shape)]

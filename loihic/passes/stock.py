@@ -11,6 +11,7 @@ from scipy import sparse
 from loihic.ir.graph import Edge, Fact
 from loihic.ir.linear import DenseMap, from_csr
 from loihic.ir.node import Array, Shape, SourceNode
+from loihic.ops.delay import StepDelay
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron, always_on, neuron
 from loihic.ops.ports import Output
@@ -60,6 +61,9 @@ def _bias_by_spikes(graph: AnyGraph, name: str, node: Neuron) -> AnyGraph:
 def _split(graph: AnyGraph, name: str) -> AnyGraph:
     """Replace a population whose neurons differ in decay or threshold by one population per kind."""
     node = graph.nodes[name]
+    beside = {*(edge.src for edge in graph.incoming[name]), *(edge.dst for edge in graph.outgoing[name])}
+    if any(isinstance(graph.nodes[other], StepDelay) for other in beside):
+        return graph  # delays of several lengths are not stock either: the quantiser reports them
     kinds = np.stack([node.decay_u.ravel(), node.decay_v.ravel(), node.threshold.ravel()], axis=1)
     unique, which = np.unique(kinds, axis=0, return_inverse=True)
     if len(unique) <= 1:

@@ -12,7 +12,7 @@ from loihic.quant.fixed import DECAY_UNITY
 
 LONGEST = 4096  # steps of a response that are compared
 FADED = 30.0  # time constants after which nothing is left of it
-STEADY = 1.0  # weight of the steady state's relative error beside that of the response
+STEADY = 4.0  # weight of the climb's relative error beside that of the response: inputs have a mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,14 +41,16 @@ class RoundedDecays:
         return np.asarray(1.0 - self.v / DECAY_UNITY)
 
 
-def round_decays(node: Neuron) -> RoundedDecays:
-    """Of the pairs next to the wanted one that whose response to an impulse, rescaled, is nearest to the wanted one.
+def round_decays(node: Neuron, rate: float = 0.0) -> RoundedDecays:
+    """Of the pairs next to the wanted one that with which v, rescaled, answers a steady input and an impulse best.
 
-    The response of v is the convolution of the two exponentials; the scale is a projection, and goes into the weights.
+    The answer to an impulse is the convolution of the two exponentials. Under a steady input v climbs as
+    (1 + b + b^2 + ...) / (1 - a) after each spike, since a spike clears v but not the current: so long as it is likely
+    to last at `rate` spikes per neuron and step, it counts. The rescaling fits the climb, and goes into the weights.
     """
     pairs = np.stack([node.decay_u.ravel(), node.decay_v.ravel()], axis=1)
     unique, which = np.unique(pairs, axis=0, return_inverse=True)
-    found = np.array([_nearest(float(a), float(b)) for a, b in unique]).reshape(-1, 3)
+    found = np.array([_nearest(float(a), float(b), min(rate, 1.0)) for a, b in unique]).reshape(-1, 3)
     u, v, gain = (found[which.reshape(-1), column].reshape(node.shape) for column in range(3))
     wanted, got = 1.0 - node.decay_v, v / DECAY_UNITY
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -56,7 +58,7 @@ def round_decays(node: Neuron) -> RoundedDecays:
     return RoundedDecays(u=u.astype(np.int64), v=v.astype(np.int64), gain=gain, leak=leak)
 
 
-def _nearest(decay_u: float, decay_v: float) -> tuple[float, float, float]:
+def _nearest(decay_u: float, decay_v: float, rate: float) -> tuple[float, float, float]:
     """Parts of 4096 for u and v, and the gain."""
     choices_u, choices_v = _beside(decay_u, 1), _beside(decay_v, 0)
     if len(choices_u) == len(choices_v) == 1:
@@ -66,16 +68,22 @@ def _nearest(decay_u: float, decay_v: float) -> tuple[float, float, float]:
             return float(choices_u[0]), float(choices_v[0]), 1.0
     slowest = max(min(1 - decay_u, 1 - decay_v), FADED / LONGEST)
     length = int(min(LONGEST, np.ceil(FADED / slowest)))
-    wanted = _response(decay_u, decay_v, length)
+    left = (1.0 - rate) ** np.arange(length)
+    wanted, wanted_climb = _response(decay_u, decay_v, length), _climb(decay_u, decay_v, length)
     best = (np.inf, 0.0, 0.0, 1.0)
     for parts_u in choices_u:
         for parts_v in choices_v:
-            made = _response(1 - parts_u / DECAY_UNITY, 1 - parts_v / DECAY_UNITY, length)
-            gain = float(wanted @ made / (made @ made))
-            off = wanted - gain * made
-            steady = float(off.sum() / wanted.sum())
-            best = min(best, (float(off @ off / (wanted @ wanted)) + STEADY * steady**2, parts_u, parts_v, gain))
+            pair = 1 - parts_u / DECAY_UNITY, 1 - parts_v / DECAY_UNITY
+            made, climb = _response(*pair, length), _climb(*pair, length)
+            gain = float((left * wanted_climb) @ climb / ((left * climb) @ climb))
+            error = _off(wanted, gain * made, left) + STEADY * _off(wanted_climb, gain * climb, left)
+            best = min(best, (error, parts_u, parts_v, gain))
     return best[1], best[2], best[3]
+
+
+def _off(wanted: Array, made: Array, weights: Array) -> float:
+    """Squared difference relative to `wanted`."""
+    return float(weights @ (wanted - made) ** 2 / (weights @ wanted**2))
 
 
 def _beside(decay: float, least: int) -> list[int]:
@@ -93,3 +101,8 @@ def _response(decay_u: float, decay_v: float, length: int) -> Array:
         powers = decay_u ** (k + 1) - decay_v ** (k + 1)
         return np.asarray(powers / (decay_u - decay_v))
     return np.asarray((k + 1) * ((decay_u + decay_v) / 2) ** k)
+
+
+def _climb(decay_u: float, decay_v: float, length: int) -> Array:
+    """The voltage under a steady input of 1 that has filled the current, from rest."""
+    return np.asarray(np.cumsum(decay_v ** np.arange(length)) / (1.0 - decay_u))

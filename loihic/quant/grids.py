@@ -7,7 +7,7 @@ import numpy as np
 from loihic.ir.node import Array
 from loihic.quant.groups import Rows
 
-LEVELS = 4096  # a grid has at most so many steps on either side; above, single precision cannot tell it from none
+LEVELS = 512  # a grid has at most so many steps on either side: 8 bits of one sign, and some to spare
 TOLERANCE = 2.0**-20  # of the largest weight: some units in the last place of single precision
 SAMPLE = 4096  # weights that are looked at first
 
@@ -34,7 +34,7 @@ def _step(values: Array) -> float:
     sample = np.unique(np.abs(values[:: max(values.size // SAMPLE, 1)]))
     step, noise = largest, TOLERANCE * largest
     for value in sample[::-1]:
-        step = _common(float(value), step, noise * 8)
+        step = _common(float(value), step, largest / LEVELS / 4)
         if step * LEVELS < largest:
             return 0.0
         step = largest / np.rint(largest / step)  # Euclid's remainders gather noise, the largest weight has least
@@ -43,8 +43,8 @@ def _step(values: Array) -> float:
     return step if np.all(np.abs(values - multiples * step) <= noise) else 0.0
 
 
-def _common(first: float, second: float, noise: float) -> float:
-    """The greatest common divisor of two numbers that are known up to `noise` (Euclid)."""
-    while second > noise:
+def _common(first: float, second: float, nothing: float) -> float:
+    """The greatest common divisor of two numbers (Euclid); what is left is `nothing` well below the least divisor."""
+    while second > nothing:
         first, second = second, abs(first - second * np.rint(first / second))
     return first

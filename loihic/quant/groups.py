@@ -23,6 +23,19 @@ def storable(linear: LinearMap) -> LinearMap:
     return linear if fits_conv(linear) else as_matrix(linear)
 
 
+def ordered(linear: LinearMap) -> LinearMap:
+    """The map with the columns of a sparse matrix in order.
+
+    scipy sorts them in place when it first needs them so, and with them the weights, under the feet of whoever shares
+    the arrays.
+    """
+    if not isinstance(linear, SparseMap) or linear.matrix.has_canonical_format:
+        return linear
+    matrix = linear.matrix.copy()
+    matrix.sum_duplicates()
+    return replace(linear, matrix=matrix)
+
+
 def fits_conv(linear: LinearMap) -> bool:
     """Whether Lava's Conv can express a convolution: the same padding on both sides, and sizes that fit its int8."""
     if not isinstance(linear, ConvMap):
@@ -162,3 +175,27 @@ class Rows:
         if self.columns is None or self.starts is None:
             return dense.reshape(-1)
         return np.asarray(dense[np.repeat(np.arange(self.count), np.diff(self.starts)), self.columns])
+
+
+def per_message(linear: LinearMap, unit: Array) -> LinearMap:
+    """The map for messages of which 1 is worth `unit`: one number, or one per element of what arrives.
+
+    A convolution takes one number per channel at most.
+    """
+    if unit.size == 1:
+        return linear if np.all(unit == 1.0) else linear.scaled(unit.reshape(()))
+    if isinstance(linear, ConvMap):
+        return replace(linear, kernel=linear.kernel * unit[:, 0, 0][None, :, None, None])
+    if isinstance(linear, DenseMap):
+        return replace(linear, matrix=linear.matrix * unit.reshape(1, -1))
+    assert isinstance(linear, SparseMap)
+    return replace(linear, matrix=sparse.csr_matrix(linear.matrix @ sparse.diags(unit.reshape(-1))))
+
+
+def column_units(rows: Rows, unit: Array) -> Array:
+    """The worth of 1 in each column's messages: one number, or (columns,)."""
+    if unit.size == 1:
+        return unit.reshape(())
+    if isinstance(rows.linear, ConvMap):
+        return np.repeat(unit[:, 0, 0], rows.width // len(unit))
+    return unit.reshape(-1)

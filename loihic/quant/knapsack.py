@@ -102,8 +102,9 @@ def core_count(population: Population, words: int, limits: Limits) -> int:
     together over the pool, in which one word of every core is its neuron group. Axon memory is not known before
     placement. Splitting a population costs more than this: every part needs the axons, and a convolution its kernel.
     """
-    group = Group(name="", options=(), population=population.name)
-    return int(_cores([group], (np.array([words]),), [population], limits, None).counts([0]).sum())
+    group = Group(name="", options=(), population="p")
+    cores = _cores([group], (np.array([words]),), [replace(population, name="p")], limits, None)
+    return int(cores.counts([0]).sum())
 
 
 def solve(groups: Sequence[Group], populations: Sequence[Population], budget: Budget, *, limits: Limits,
@@ -169,7 +170,7 @@ def _fewest_words(problem: Problem, words: tuple[Array, ...], solver: Solver, ti
     others = tuple(row for row in problem.rows if row.name != "words")
     first = minimise(replace(problem, costs=words, whole=True, rows=others), solver, time_limit)
     if first is None:
-        raise CompileError([together(problem, solver, time_limit)])
+        raise CompileError([together(replace(problem, rows=others), solver, time_limit)])
     if "words" in budgets and first.cost > budgets["words"].limit:
         raise CompileError([conflict(problem, budgets["words"], first.bound)])
     enough = Row(name="words", values=words, limit=first.cost, whole=True)

@@ -1,7 +1,7 @@
-"""A budget of cores alone: populations share nothing but the total, so that each is solved for itself.
+"""A budget of cores: populations share nothing but the total, so that each is solved for itself.
 
 For every number of cores that a population might get, the cheapest choice among its groups is a knapsack of words; how
-many cores each population does get is one more.
+many cores each population does get is one more. Beside a budget of cores, the others can be given a price.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from loihic.ir.node import Array
-from loihic.quant.knapsack_model import Cores, Picks
+from loihic.quant.knapsack_model import Cores, Picks, Problem
 from loihic.quant.mckp import EFFORT, least_cost
 
 LARGEST = 40_000  # groups times numbers of cores: beyond, all those knapsacks take too long
+RAISES = 24  # prices tried, each four times the last, until all limits are kept
+HALVINGS = 7
 
 
 def least_cost_by_cores(costs: tuple[Array, ...], cores: Cores, *, effort: int = EFFORT) -> Picks | None:
@@ -50,6 +52,45 @@ def least_cost_by_cores(costs: tuple[Array, ...], cores: Cores, *, effort: int =
         for group, option in zip(inside, each[pick].options, strict=True):
             options[group] = option
     return Picks(options=tuple(options), cost=shared.cost, bound=relaxed.bound, solver=shared.solver)
+
+
+def least_cost_by_price(problem: Problem, *, effort: int = EFFORT) -> Picks | None:
+    """A cheap choice within cores and rows, with a bound; None if none was found.
+
+    What an option takes of the rows' limits is added to its cost, at a price (a Lagrange multiplier, the same for all
+    rows). The choices for two prices, one too low and one high enough, close in on the best that a price can find.
+
+    Args:
+        problem: with cores and rows.
+        effort: partial choices that each knapsack may look at.
+    """
+    assert problem.cores is not None
+    shares = [sum(row.values[group] / (row.aim or 1.0) for row in problem.rows) for group in range(len(problem.costs))]
+    best: Picks | None = None
+    low, high = 0.0, np.inf
+    price, bound = 0.0, 0.0
+    for _ in range(RAISES + HALVINGS):
+        priced = tuple(cost + price * share for cost, share in zip(problem.costs, shares, strict=True))
+        picks = least_cost_by_cores(priced, problem.cores, effort=effort)
+        if picks is None:
+            return None
+        bound = max(bound, picks.bound - price * sum(1.0 for row in problem.rows if row.aim > 0))
+        cost = problem.cost(picks.options)
+        if problem.allows(picks.options):
+            high = price
+            best = picks if best is None or cost < problem.cost(best.options) else best
+        else:
+            low = price
+        if best is None:
+            price = 4.0 * price or cost or 1.0
+        elif high <= 2.0 ** 0.01 * low:
+            break
+        else:
+            price = float(np.sqrt(low * high)) if low > 0 else high / 4.0
+    if best is None:
+        return None
+    cost = problem.cost(best.options)
+    return Picks(options=best.options, cost=cost, bound=min(bound, cost), solver=best.solver)
 
 
 def _within(costs: tuple[Array, ...], cores: Cores, inside: list[int], home: int, number: int, effort: int) -> Picks:

@@ -60,7 +60,7 @@ def conflict(problem: Problem, row: Row, least: float | None) -> Diagnostic:
     asked = [f"{each.name} = {shown(each, each.limit)}" for each in problem.rows]
     if problem.cores is not None:
         asked.append(f"cores = {problem.cores.limit}")
-    needed = f"; with the others, the least {row.name} is {shown(row, least)}" if least is not None else ""
+    needed = f"; with the others, {row.name} must be at least {shown(row, least)}" if least is not None else ""
     return Diagnostic(code=CODE, message="the budgets cannot be met together", param=", ".join(asked) + needed,
                       help=f"allow more {row.name}, or more of one of the others")
 

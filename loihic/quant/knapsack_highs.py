@@ -27,21 +27,22 @@ SWAPS = 200
 SOLVED, INFEASIBLE = 0, 2  # statuses of scipy's milp
 
 
-def least_cost_by_highs(problem: Problem, time_limit: float) -> Picks | None:
+def least_cost_by_highs(problem: Problem, time_limit: float, start: Picks | None = None) -> Picks | None:
     """The cheapest choice within every limit, up to `TOLERANCE`; None if there is none.
 
     Args:
         problem: any, with one group at least.
         time_limit: seconds; the best solution found by then is returned, with its bound.
+        start: a solution that is known, and a bound.
 
     Raises:
         OutOfTimeError: no solution was found by then.
     """
     deadline = monotonic() + time_limit
     model = _Model(problem)
-    best: tuple[int, ...] | None = None
-    bound = model.floor
-    gain = float(model.cost.max()) or 1.0  # what the solution to come may cost beyond the cheapest options
+    best = start.options if start is not None else None
+    bound = max(model.floor, start.bound if start is not None else 0.0)
+    gain = (model.excess(best) if best is not None else 0.0) or float(model.cost.max()) or 1.0
     for _ in range(ROUNDS):
         relaxed = model.relaxed(gain)
         if relaxed.success:
@@ -63,7 +64,7 @@ def least_cost_by_highs(problem: Problem, time_limit: float) -> Picks | None:
             model.ruled_out.append(found)
             continue
         best = model.cheaper(best, found)
-        left = model.excess(best or found)
+        left = model.excess(best if best is not None else found)
         if result.status != SOLVED or left >= gain / 2 or left <= 0:
             break
         gain = left

@@ -26,8 +26,8 @@ def lower_neuron(name: str, node: Neuron, decays: RoundedDecays, scale: Array, o
                  context: CompileContext) -> Compartment:
     """The integer population of a centred neuron; every rounding goes into the ledger."""
     if is_always_on(node):
-        one = np.ones((), dtype=np.int64)
-        return Compartment(origins=node.origins, shape=node.shape, du=DECAY_MAX * one, dv=0 * one, vth=0 * one,
+        zero, one = np.zeros((), dtype=np.int64), np.ones((), dtype=np.int64)
+        return Compartment(origins=node.origins, shape=node.shape, du=np.asarray(DECAY_MAX), dv=zero, vth=zero,
                            vbias_mant=one)
     du, dv = decays.u - 1, decays.v
     _note_decay(name, "decay_u", node.decay_u, decays.factor_u, context)

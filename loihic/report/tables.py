@@ -21,8 +21,8 @@ from loihic.program import Program, Result
 from loihic.targets.lava.emit import emit, process_names
 
 NODE_COLUMNS = ("node", "op", "shape", "process", "weights", "step", "from")
-LEDGER_COLUMNS = ("node", "kind", "parameter", "wanted", "actual", "error", "why")
-SUMMARY_COLUMNS = ("kind", "entries", "largest error")
+LEDGER_COLUMNS = ("node", "kind", "parameter", "wanted", "actual", "error", "effect", "why")
+SUMMARY_COLUMNS = ("kind", "entries", "largest error", "largest effect")
 FEW = 20  # elements of an output whose counts are shown one by one
 SPELLINGS = {"spike": "binary"}  # values that the command line calls otherwise
 OUTPUT_COLUMNS = ("output", "sample", "shape", "values", "decision")
@@ -77,9 +77,16 @@ def node_rows(program: Program) -> list[NodeRow]:
             name=name, op=node.op, origins=node.origins, shape=tuple(graph.shapes[name]), process=names.get(name, ""),
             kind=kind, stock=not kind.startswith("loihic."),
             weight_bits=synapse.num_weight_bits if synapse is not None else None,
-            exponent=synapse.exponent if synapse is not None and not isinstance(node, ConvSynapse) else None,
+            exponent=_exponent(synapse),
             step=answering_step(graph, name)))
     return rows
+
+
+def _exponent(synapse: Synapse | None) -> int | None:
+    """A synapse's exponent; None where the Process has none."""
+    if synapse is None or (isinstance(synapse, ConvSynapse) and not synapse.exponent):
+        return None
+    return synapse.exponent
 
 
 def answering_step(graph: HardwareGraph, name: str) -> int:
@@ -126,13 +133,20 @@ def port_rows(program: Program) -> list[tuple[str, str]]:
 def ledger_rows(ledger: Ledger) -> list[tuple[str, ...]]:
     """For `LEDGER_COLUMNS`."""
     return [(loss.node, loss.kind, loss.param, loss.wanted, loss.actual,
-             "" if loss.error is None else f"{loss.error:.3g}", loss.why) for loss in ledger]
+             "" if loss.error is None else f"{loss.error:.3g}", _effect(loss.effect), loss.why) for loss in ledger]
 
 
 def summary_rows(ledger: Ledger) -> list[tuple[str, ...]]:
     """For `SUMMARY_COLUMNS`."""
-    return [(kind, str(found["entries"]), f"{found['largest_error']:.3g}" if found["largest_error"] else "none")
-            for kind, found in ledger.summary().items()]
+    return [(kind, str(found["entries"]), f"{found['largest_error']:.3g}" if found["largest_error"] else "none",
+             _effect(found.get("largest_effect"))) for kind, found in ledger.summary().items()]
+
+
+def _effect(value: float | None) -> str:
+    """A measured effect; empty where none was measured."""
+    if value is None:
+        return ""
+    return f"{value:.3g}" if value else "none"
 
 
 def output_rows(program: Program, result: Result, limit: int = 10) -> list[tuple[str, ...]]:
@@ -195,6 +209,7 @@ def program_json(program: Program) -> dict[str, Any]:
                     for name, node in program.outputs.items()},
         "nodes": [asdict(row) for row in rows],
         "bits": {row.name: row.weight_bits for row in rows if row.weight_bits is not None},
+        "proofs": [proof.to_json() for proof in program.proofs],
         "ledger": {"entries": len(program.ledger), "losses": sum(loss.is_loss for loss in program.ledger),
                    "summary": program.ledger.summary()},
     }

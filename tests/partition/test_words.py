@@ -28,7 +28,6 @@ from loihic.partition.words import (
     stored_width,
     synapse_words,
 )
-from loihic.quant.weights import sign_mode_of
 from loihic.targets.lava import compat
 from loihic.targets.lava.runner import lava_version
 from loihic.targets.limits import chip_limits
@@ -96,6 +95,12 @@ def test_mantissas_outside_their_sign_mode_are_refused(value: int, mode: SignMod
 # (layer of network.net, neurons of the printed core): AxonIn, Neurons and Synapses of netx/pilotnet_snn/benchmark.ipynb
 PILOTNET_DENSE = {"10": (10, 1, 10), "9": (50, 10, 150), "8": (100, 50, 1300)}
 PILOTNET_CONV = {"5": 2880, "4": 2160, "3": 1620, "2": 864, "1": 81}
+
+
+def sign_mode_of(weights: np.ndarray) -> SignMode:
+    if weights.min() >= 0:
+        return SignMode.EXCITATORY
+    return SignMode.INHIBITORY if weights.max() <= 0 else SignMode.MIXED
 
 
 def bits_of(path: Path, layer: str) -> tuple[np.ndarray, int]:

@@ -42,7 +42,8 @@ def test_no_row_errs_more_than_before(seed: int, rows: int, columns: int, shared
 def test_errors_of_inputs_that_come_together_cancel() -> None:
     """Four weights of 0.4 whose inputs always spike together: nearest loses 1.6, two must go up."""
     wanted = np.full((1, 4), 0.4)
-    found = adapt(wanted, np.zeros((1, 4)), np.ones((1, 4)), np.full((1, 4), -9.0), np.full((1, 4), 9.0), np.ones((4, 4)))
+    ends = np.full((1, 4), 9.0)
+    found = adapt(wanted, np.zeros((1, 4)), np.ones((1, 4)), -ends, ends, np.ones((4, 4)))
     assert found.sum() == 2.0
 
 
@@ -53,7 +54,8 @@ def test_near_the_optimum_of_a_small_row(seed: int) -> None:
     full = moments(rng, (), 5)
     ends = np.full((1, 5), 99.0)
     found = adapt(wanted, np.rint(wanted), np.ones((1, 5)), -ends, ends, full)
-    best = min(float(cost(np.floor(wanted) + np.array([add]) - wanted, full)[0]) for add in product((-1, 0, 1, 2), repeat=5))
+    every = np.floor(wanted) + np.array(list(product((-1, 0, 1, 2), repeat=5)))
+    best = float(cost(every - wanted, full).min())
     nearest = float(cost(np.rint(wanted) - wanted, full)[0])
     reached = float(cost(found - wanted, full)[0])
     assert reached <= nearest

@@ -241,9 +241,16 @@ def test_budgets_that_exclude_each_other() -> None:
     groups = [Group(name="a", options=options)]
     text = finding(groups, Budget(words=5, energy=5.0))
     assert "together" in text
-    assert "the least words is 10" in text
+    assert "words must be at least 10" in text
     text = finding([group("a", (0.5, 10), (0.1, 20))], Budget(words=15, max_error=0.2))
-    assert "the least words is 20" in text
+    assert "words must be at least 20" in text
+
+
+def test_an_error_that_the_cores_do_not_allow() -> None:
+    options = (Option(error=0.5, words=10_000), Option(error=0.0, words=20_000))
+    text = finding([Group(name="a", options=options)], Budget(cores=1, words=30_000, max_error=0.1))
+    assert "together" in text
+    assert "error must be at least 0.5" in text
 
 
 @pytest.mark.parametrize(("groups", "populations", "budget", "solver", "part"), [
@@ -336,6 +343,19 @@ def test_cores_of_many_groups(solver: Any) -> None:
     assert (exact.solver, exact.optimal, exact.cores) == ("lagrange", True, least + 3)
     other: Choice = solve(groups, populations, Budget(cores=least + 3), limits=LIMITS, solver=solver)
     assert other.error == pytest.approx(exact.error, rel=2e-6)
+
+
+def test_cores_among_other_budgets_of_many_groups() -> None:
+    groups, populations, _ = large(300, 0.4)
+    groups = [Group(name=g.name, population=g.population, options=tuple(
+        Option(error=o.error, words=8 * o.words) for o in g.options)) for g in groups]
+    free = solve(groups, populations, Budget(), limits=LIMITS)
+    cores = solve(groups, populations, Budget(cores=free.cores - 40), limits=LIMITS)
+    both = solve(groups, populations, Budget(cores=cores.cores, words=int(0.97 * cores.words)), limits=LIMITS)
+    assert both.cores <= cores.cores
+    assert both.words <= 0.97 * cores.words
+    assert cores.error <= both.error <= 2 * cores.error
+    assert 0.999 * both.error <= both.bound <= both.error
 
 
 def test_one_large_population_is_a_knapsack_of_words() -> None:

@@ -108,3 +108,24 @@ def test_stock_only(seed: int) -> None:
     ours, wanted = program.run(x).outputs["out"].sum(1), program.run_float(x)["out"].sum(1)
     assert wanted.sum() > 500
     assert np.abs(ours - wanted).sum() < 0.1 * wanted.sum()
+
+
+@pytest.mark.parametrize("bits", ["1", "3", "6f", "5p40", "4fp30", "9", "12", "16", "conv=13,fc=8f,rec=3,auto"])
+def test_every_way_to_store_weights(bits: str) -> None:
+    """One, two and chained synapses, convolutions among them: Lava agrees, and more bits come closer to the floats."""
+    program = loihic.compile(everything(6), weight_bits=bits, golden_steps=40)
+    verdict = program.verify()
+    assert verdict.agrees, verdict.lines
+
+
+@pytest.mark.parametrize("bits", ["6f", "12", "5p40"])
+def test_every_way_to_store_weights_of_stock_processes(bits: str) -> None:
+    program = loihic.compile(uneven(7), stock_only=True, weight_bits=bits, golden_steps=60)
+    assert all(node.stock for node in program.graph.nodes.values() if isinstance(node, Compartment))
+    verdict = program.verify()
+    assert verdict.agrees, verdict.lines
+
+
+def test_a_chained_convolution_needs_a_process_of_our_own() -> None:
+    with pytest.raises(loihic.CompileError, match="LHC402"):
+        loihic.compile(everything(8), stock_only=True, weight_bits=12)

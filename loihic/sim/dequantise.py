@@ -1,0 +1,132 @@
+"""The integers of a program in real units: weights, message scales, and how late each connection answers."""
+
+from __future__ import annotations
+
+from functools import reduce
+from math import prod
+
+import numpy as np
+from scipy import sparse
+
+from loihic.ir.graph import HardwareGraph, SourceGraph
+from loihic.ir.linear import ConvMap, DenseMap, LinearMap, add, as_matrix, from_csr
+from loihic.ir.node import Array
+from loihic.ops.compartment import Compartment
+from loihic.ops.delay_line import DelayLine
+from loihic.ops.mapping import Map
+from loihic.ops.source import Source
+from loihic.ops.synapse import Synapse
+from loihic.ops.traits import Emit
+from loihic.quant.fixed import ACTIVATION_SHIFT
+from loihic.quant.sums import linear_of
+
+SUM_UNIT = float(1 << ACTIVATION_SHIFT)  # units of u and v in one unit of the accumulated sum
+
+
+class Dequantiser:
+    """Reads a timed hardware graph in the real units of the fused float graph that it came from."""
+
+    def __init__(self, graph: HardwareGraph, source: SourceGraph) -> None:
+        self.graph, self.source = graph, source
+        self.groups: dict[str, list[str]] = {}
+        for name, node in graph.of(Synapse):
+            assert isinstance(node, Synapse)
+            self.groups.setdefault(node.group or name, []).append(name)
+
+    def message_scale(self, point: str) -> Array:
+        """The real value of 1 in what a point sends: 1 for spikes; a scalar or one per element."""
+        node = self.graph.nodes[point]
+        if isinstance(node, Source):
+            return np.asarray(node.scale)
+        if isinstance(node, Compartment):
+            return node.unit * 2.0**node.out_shift if node.emit is Emit.STATE else np.ones(())
+        return self.message_scale(self.source.incoming[point][0].src)  # a delay line passes on
+
+    def sum_unit(self, name: str) -> Array:
+        """The real value of 1 in the accumulated sum that reaches the population behind Map `name`, (*out_shape)."""
+        target = self.source.outgoing[name][0].dst
+        node, population = self.source.nodes[name], self.graph.nodes[target]
+        assert isinstance(node, Map)
+        assert isinstance(population, Compartment)
+        return np.broadcast_to(population.unit * SUM_UNIT, population.shape).reshape(node.linear.out_shape)
+
+    def parts(self, name: str) -> tuple[LinearMap, ...]:
+        """The real weights of Map `name`, one map a synapse; they add up."""
+        node = self.source.nodes[name]
+        assert isinstance(node, Map)
+        unit, scale = self.sum_unit(name), self.message_scale(self.source.incoming[name][0].src)
+        found = []
+        for label in self.groups[name]:
+            synapse = self.graph.nodes[label]
+            assert isinstance(synapse, Synapse)
+            linear = linear_of(synapse)
+            if linear is None:
+                raise TypeError(f"{label}: {synapse.op} is not known to loihic.quant.sums.linear_of")
+            rows = (unit * 2.0**synapse.exponent).reshape(linear.out_shape)
+            found.append(_fitted(_per_message(linear.scaled(rows), scale), node.linear))
+        return tuple(found)
+
+    def floors(self, name: str) -> bool:
+        """Whether the shifts of Map `name` can lose something: the exponent is negative, the mantissas no multiples."""
+        for label in self.groups[name]:
+            synapse = self.graph.nodes[label]
+            assert isinstance(synapse, Synapse)
+            linear = linear_of(synapse)
+            if synapse.exponent < 0 and linear is not None:
+                shifted = _weights(linear) * 2.0**synapse.exponent
+                if not np.array_equal(shifted, np.rint(shifted)):
+                    return True
+        return False
+
+    def delay(self, name: str) -> int:
+        """The steps by which Map `name` answers late, by the program's timing."""
+        point, target = self.source.incoming[name][0].src, self.source.outgoing[name][0].dst
+        return self._started(point) + self._steps_between(point, self.groups[name][0]) - self._started(target)
+
+    def _started(self, point: str) -> int:
+        """The step at which a point answers input step 0."""
+        node = self.graph.nodes[point]
+        if isinstance(node, Compartment):
+            return node.start
+        if isinstance(node, DelayLine):
+            (edge,) = self.source.incoming[point]
+            waits = self._steps_between(edge.src, self.graph.incoming[point][0].src)
+            return self._started(edge.src) + waits + node.late - edge.delay
+        return 0
+
+    def _steps_between(self, point: str, last: str) -> int:
+        """The steps that what `point` sends takes until `last` delivers it."""
+        steps, name = 0, last
+        while name != point:
+            node = self.graph.nodes[name]
+            if isinstance(node, DelayLine):
+                steps += int(node.steps)
+            steps += node.hops
+            name = self.graph.incoming[name][0].src
+        return steps
+
+
+def combined(parts: tuple[LinearMap, ...]) -> LinearMap:
+    """The sum of parallel maps."""
+    return parts[0] if len(parts) == 1 else reduce(add, parts)
+
+
+def _weights(linear: LinearMap) -> Array:
+    if isinstance(linear, ConvMap):
+        return linear.kernel
+    return linear.matrix if isinstance(linear, DenseMap) else np.asarray(linear.to_csr().data)
+
+
+def _per_message(linear: LinearMap, scale: Array) -> LinearMap:
+    """The weights per real unit of what arrives."""
+    if np.all(scale == scale.reshape(-1)[:1]):
+        return linear if np.all(scale == 1) else linear.scaled(1.0 / np.broadcast_to(scale.reshape(-1)[0], ()))
+    columns = np.broadcast_to(scale.reshape(-1), (prod(linear.in_shape),))
+    matrix = as_matrix(linear).to_csr() @ sparse.diags(1.0 / columns)
+    return from_csr(sparse.csr_matrix(matrix), linear.in_shape, linear.out_shape)
+
+
+def _fitted(linear: LinearMap, like: LinearMap) -> LinearMap:
+    if (linear.in_shape, linear.out_shape) == (like.in_shape, like.out_shape):
+        return linear
+    return linear.reshaped(in_shape=like.in_shape, out_shape=like.out_shape)
