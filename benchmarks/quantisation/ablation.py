@@ -24,9 +24,9 @@ from braille import calibration, spikes
 
 import loihic
 from loihic.ops.neuron import Neuron
-from loihic.passes import pipeline, quantise
+from loihic.passes import pipeline
 from loihic.passes.quantise import Quantise
-from loihic.quant import decays, fit, moments
+from loihic.quant import decays, fit, moments, populations, wiring
 from loihic.quant.ranges import StateRange
 from loihic.quant.scales import Layout, room_wanted
 
@@ -61,8 +61,8 @@ TECHNIQUES: dict[str, Off] = {
     "adaptive rounding and importance of weights": lambda: quantise_without("adaptive"),
     "bias correction": lambda: quantise_without("bias_correction"),
     "nearness to the threshold": lambda: mock.patch.object(moments, "NEAR", 1e9),
-    "decays rounded in pairs": lambda: mock.patch.object(quantise, "round_decays", nearest_decays),
-    "voltages clipped where harmless": lambda: mock.patch.object(quantise, "room_wanted", whole_voltage),
+    "decays rounded in pairs": lambda: mock.patch.object(populations, "round_decays", nearest_decays),
+    "voltages clipped where harmless": lambda: mock.patch.object(wiring, "room_wanted", whole_voltage),
 }
 
 

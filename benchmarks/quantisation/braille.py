@@ -54,9 +54,9 @@ def published_recipe(program: Program) -> Program:
     for name, node in program.source.nodes.items():
         old = nodes[name]
         if isinstance(node, Map):
-            assert isinstance(old, DenseSynapse)
             cut = (node.linear.to_csr().toarray() * 256).astype(np.int64)
-            nodes[name] = replace(old, weights=np.clip(cut, -256, 255) >> 1 << 1, exponent=0)
+            nodes[name] = DenseSynapse(in_shape=node.linear.in_shape, out_shape=node.linear.out_shape, group=name,
+                                       weights=np.clip(cut, -256, 255) >> 1 << 1)
         elif isinstance(node, Neuron):
             assert isinstance(old, Compartment)
             one = np.ones((), dtype=np.int64)

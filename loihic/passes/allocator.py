@@ -17,13 +17,15 @@ from loihic.ops.neuron import Neuron
 from loihic.ops.synapse import Synapse
 from loihic.partition.words import synapse_words
 from loihic.passes.manager import AnyGraph, CompileContext
-from loihic.passes.quantise import Quantiser, Trial
+from loihic.passes.quantise import lowered
 from loihic.quant.budget import Budget
 from loihic.quant.cost import candidates, format_energy, format_words
 from loihic.quant.formats import BYTES, CHAINED, SINGLE, Format
 from loihic.quant.groups import Rows, storable
 from loihic.quant.knapsack import Choice, Group, Option, Population, solve
+from loihic.quant.populations import Populations
 from loihic.quant.sensitivity import OutputError
+from loihic.quant.trials import Trial, estimates, trial
 from loihic.targets.limits import chip_limits
 
 WORK = 1.5e10  # multiplications spent on measuring what rounding does to the outputs
@@ -59,7 +61,7 @@ class Allocator:
         self.limits = chip_limits(context.options.target)
         self.events = {} if context.statistics is None else context.statistics.events
         self.linears: dict[str, LinearMap] = {name: storable(node.linear) for name, node in graph.of(Map)}
-        self.quantiser = self._quantiser({name: given.get(name, BYTES) for name in self.linears}, draft=True)
+        self.settled = self._populations_in({name: given.get(name, BYTES) for name in self.linears}, draft=True)
         self.is_large = sum(Rows(linear=linear).values.size for linear in self.linears.values()) > LARGE
         self.trials = {name: self._tried(name) for name in free}
         self.ladders = {name: _ladder(found) for name, found in self.trials.items()}
@@ -95,21 +97,25 @@ class Allocator:
         linear = self.linears[name]
         forms = candidates(linear, stock_only=self.context.options.stock_only)
         if not self.is_large:
-            return {form: self.quantiser.trial(name, form) for form in forms}
-        errors = self.quantiser.estimates(name, [form for form in forms if form in COARSE], SAMPLED)
+            return {form: trial(self.settled, name, form) for form in forms}
+        errors = estimates(self.settled, name, [form for form in forms if form in COARSE], SAMPLED)
         return {form: Trial(error=error, linear=linear, words=format_words(linear, form))
                 for form, error in errors.items()}
 
     def _rounded(self, name: str, form: Format) -> LinearMap:
         """A map as a format rounds it; not kept where that would take much memory."""
-        return (self.quantiser.trial(name, form) if self.is_large else self.trials[name][form]).linear
+        return (trial(self.settled, name, form) if self.is_large else self.trials[name][form]).linear
 
-    def _quantiser(self, formats: Formats, *, draft: bool = False) -> Quantiser:
-        """The graph quantised in these formats, with a ledger and diagnostics that nobody reads."""
+    def _populations_in(self, formats: Formats, *, draft: bool = False) -> Populations:
+        """The populations settled with these formats; what is to be said of them is said when they are built."""
         marked = {name: replace(node, bits=str(formats[name])) if isinstance(node, Map) else node
                   for name, node in self.graph.nodes.items()}
-        context = CompileContext(options=self.context.options, ledger=Ledger(), statistics=self.context.statistics)
-        return Quantiser(self.graph.with_(nodes=marked), context, draft=draft)
+        return Populations(self.graph.with_(nodes=marked), self.context.options, self.context.statistics,
+                           self._scratch().report, draft=draft)
+
+    def _scratch(self) -> CompileContext:
+        """A context whose ledger and diagnostics nobody reads."""
+        return CompileContext(options=self.context.options, ledger=Ledger(), statistics=self.context.statistics)
 
     def _outputs(self, rungs: int) -> OutputError:
         """The measure of output errors, on as many samples as the work allows."""
@@ -258,7 +264,7 @@ class Allocator:
         """
         if self.is_large:
             return sum(self._words(name, form) for name, form in {**self.given, **picked}.items())
-        built = self._quantiser({**self.given, **picked}).lowered()
+        built = lowered(self._populations_in({**self.given, **picked}), self._scratch())
         return sum(synapse_words(node) for node in built.nodes.values() if isinstance(node, Synapse))
 
     def _report(self, picked: Formats, choice: Choice, words: int) -> None:
@@ -279,10 +285,10 @@ def _ladder(trials: Mapping[Format, Trial]) -> list[Format]:
     """The formats that err less than every one with fewer words, in the order of words; thinned out if many."""
     ladder: list[Format] = []
     least = np.inf
-    for form, trial in sorted(trials.items(), key=lambda item: (item[1].words, item[1].error)):
-        if trial.error < least:
+    for form, tried in sorted(trials.items(), key=lambda item: (item[1].words, item[1].error)):
+        if tried.error < least:
             ladder.append(form)
-            least = trial.error
+            least = tried.error
     if len(ladder) <= RUNGS:
         return ladder
     return [ladder[i] for i in np.unique(np.linspace(0, len(ladder) - 1, RUNGS).astype(int))]
