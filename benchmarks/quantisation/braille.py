@@ -117,6 +117,7 @@ def ways(model: Path) -> dict[str, Callable[[], Program]]:
         "12 bits in two synapses, calibrated": compiled(weight_bits=12, calibration=known),
         "16 bits in two synapses, calibrated": compiled(weight_bits=16, calibration=known),
         "auto, words of 8 bits": compiled(weight_bits="auto", calibration=known),
+        "auto, --budget words=1300": compiled(weight_bits="auto", calibration=known, budget=Budget(words=1300)),
         "auto, --max-error 0.05": compiled(
             weight_bits="auto", calibration=known, budget=Budget(max_error=0.05)),
     }

@@ -20,7 +20,7 @@ from loihic.passes.manager import AnyGraph, CompileContext
 from loihic.passes.quantise import lowered
 from loihic.quant.budget import Budget
 from loihic.quant.cost import candidates, format_energy, format_words
-from loihic.quant.formats import BYTES, CHAINED, SINGLE, Format
+from loihic.quant.formats import BYTES, CHAINED, SINGLE, SPLIT, Format
 from loihic.quant.groups import Rows, storable
 from loihic.quant.knapsack import Choice, Group, Option, Population, solve
 from loihic.quant.populations import Populations
@@ -36,6 +36,7 @@ LARGE = 2_000_000  # weights, above which formats are judged by some of them
 SAMPLED = 4096  # these, in each group
 COARSE = frozenset((*SINGLE, *CHAINED, *(Format.parse(text) for text in (
     "4f", "6f", "8f", "3p30", "4p30", "6p30", "8p30", "4p60", "6p60", "6fp30"))))  # and the formats tried there
+NEAR = 1.05  # of the budget: a choice that was tried with so many words may yet keep it
 RUNGS = 14  # formats of a group that are considered, at most
 REFINEMENTS = 32  # exchanges of bits between groups that are measured
 TIGHTENINGS = 5  # tries to keep the words, or to bring a measured error below --max-error
@@ -65,6 +66,7 @@ class Allocator:
         self.is_large = sum(Rows(linear=linear).values.size for linear in self.linears.values()) > LARGE
         self.trials = {name: self._tried(name) for name in free}
         self.ladders = {name: _ladder(found) for name, found in self.trials.items()}
+        self.is_bounded = False  # whether groups are taken to need the most words that they can
         self.known: dict[tuple[tuple[str, Format], ...], float] = {}  # output errors measured
         self.outputs = self._outputs(sum(map(len, self.ladders.values())))
         self.errors = self._errors()
@@ -80,13 +82,14 @@ class Allocator:
             budget = Budget(words=sum(format_words(linear, self.given.get(name, BYTES))
                                       for name, linear in self.linears.items()))
         allowed = budget
-        for _ in range(TIGHTENINGS):
-            picked, choice = self._chosen(allowed)
+        for attempt in range(TIGHTENINGS):
+            # The joint choice of scales makes other weights zero or coarse than each group's trial.
+            self.is_bounded = attempt == TIGHTENINGS - 1
+            picked, choice = self._chosen(budget if self.is_bounded else allowed)
             words = self._built(picked)
             if budget.words is None or allowed.words is None or words <= budget.words:
                 break
-            # The joint choice of scales makes other weights zero or coarse than each group's trial.
-            allowed = replace(allowed, words=allowed.words - (words - budget.words))
+            allowed = replace(allowed, words=allowed.words * budget.words // words - 2**attempt)
         self._report(picked, choice, words)
         return picked
 
@@ -162,7 +165,7 @@ class Allocator:
                 return self._tightened(budget, choice)
             if self.is_large:
                 return picked, choice
-            picked = min([self._refined(picked, budget), *self._uniform(budget)], key=self._measured)
+            picked = self._refined(min([picked, *self._uniform(budget)], key=self._measured), budget)
         return picked, choice
 
     def _solved(self, budget: Budget) -> Choice:
@@ -182,7 +185,10 @@ class Allocator:
             yield Option(error=self.errors[name][form], words=self._words(name, form), energy=self._energy(name, form))
 
     def _words(self, name: str, form: Format) -> int:
-        return self.trials[name][form].words if name in self.trials else format_words(self.linears[name], form)
+        """What a group took when it was tried, or the most that it can take."""
+        if name in self.trials and not self.is_bounded:
+            return self.trials[name][form].words
+        return format_words(self.linears[name], form)
 
     def _energy(self, name: str, form: Format) -> float:
         return format_energy(self.linears[name], form, self.events.get(name, 0.0), self.limits)
@@ -209,9 +215,23 @@ class Allocator:
                 and energy <= (np.inf if budget.energy is None else budget.energy))
 
     def _uniform(self, budget: Budget) -> list[dict[str, Format]]:
-        """The widest format for all groups alike that keeps the budget: a choice must not be worse."""
-        alike = (dict.fromkeys(self.free, form) for form in reversed(SINGLE))
-        return [picked for picked in alike if self._keeps(picked, budget)][:1]
+        """Of each kind of format the widest for all groups alike that keeps the budget: none must be better."""
+        found = []
+        for kind in (SINGLE, SPLIT, CHAINED):
+            alike = ({name: form if form in self.trials[name] else Format(bits=form.bits) for name in self.free}
+                     for form in reversed(kind))
+            found += [picked for picked in alike if self._is_tried(picked) and self._fits(picked, budget)][:1]
+        return found
+
+    def _fits(self, picked: Formats, budget: Budget) -> bool:
+        """Whether a choice keeps the budget, by its trials, or where these come near, once it is built."""
+        if self._keeps(picked, budget):
+            return True
+        near = None if budget.words is None else replace(budget, words=int(budget.words * NEAR))
+        return near is not None and self._keeps(picked, near) and self._built(picked) <= (budget.words or 0)
+
+    def _is_tried(self, picked: Formats) -> bool:
+        return all(form in self.trials[name] for name, form in picked.items())
 
     def _refined(self, picked: dict[str, Format], budget: Budget) -> dict[str, Format]:
         """A choice that no exchange of bits between two groups was measured to improve, as far as trying goes.
@@ -231,8 +251,12 @@ class Allocator:
     def _exchanges(self, picked: Formats, budget: Budget) -> list[dict[str, Format]]:
         """One group a rung up, alone or with another one down; the best predicted first."""
         def beside(name: str, by: int) -> list[Format]:
-            place = self.ladders[name].index(picked[name]) + by
-            return [self.ladders[name][place]] if 0 <= place < len(self.ladders[name]) else []
+            ladder = self.ladders[name]
+            if picked[name] not in ladder:  # a format of all groups alike that another one outdoes
+                place = sum(self._words(name, form) <= self._words(name, picked[name]) for form in ladder) - 1
+            else:
+                place = ladder.index(picked[name])
+            return [ladder[place + by]] if 0 <= place + by < len(ladder) else []
 
         found = []
         for raised in self.free:
@@ -241,7 +265,8 @@ class Allocator:
                 found += [{**picked, raised: wider, other: less} for other in self.free if other != raised
                           for by in (-1, -2) for less in beside(other, by)]
         kept = [moved for moved in found if self._keeps(moved, budget)]
-        return sorted(kept, key=lambda moved: sum(self.errors[name][form] for name, form in moved.items()))
+        return sorted(kept, key=lambda moved: sum(
+            self.errors[name].get(form, self._measured({name: form}) ** 2) for name, form in moved.items()))
 
     def _tightened(self, budget: Budget, choice: Choice) -> tuple[dict[str, Format], Choice]:
         """Choices until the measured error is below the limit, which the predicted one need not be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,17 @@ def test_budgets_that_are_none(text: str) -> None:
 def test_spelling_of_budgets() -> None:
     assert Budget.parse(["words=500,cores=3", "energy=1e-6"], 0.1) == Budget(
         words=500, cores=3, energy=1e-6, max_error=0.1)
+
+
+def test_a_budget_that_trials_underestimate_is_kept_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each group's trial is told to take half the words that it does."""
+    real = allocator.trial
+
+    def half(*given: Any) -> Any:
+        found = real(*given)
+        return replace(found, words=found.words // 2)
+
+    monkeypatch.setattr(allocator, "trial", half)
+    graph = two_layers(1.0, 1.0)
+    allowed = words(compiled(graph, weight_bits=5))
+    assert words(compiled(graph, weight_bits="auto", budget=Budget(words=allowed))) <= allowed
