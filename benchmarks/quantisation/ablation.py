@@ -47,7 +47,7 @@ def nearest_decays(node: Neuron, rate: float = 0.0) -> decays.RoundedDecays:
     return decays.RoundedDecays(u=np.maximum(u, 1), v=v, gain=np.ones(node.shape), leak=np.ones(node.shape))
 
 
-def whole_voltage(node: Neuron, bound: StateRange, seen: StateRange, climb: np.ndarray, **how: bool) -> StateRange:
+def whole_voltage(node: Neuron, bound: StateRange, seen: StateRange, climb: np.ndarray, **how: int) -> StateRange:
     """Room for every voltage that was seen."""
     return room_wanted(node, bound, seen, np.full(node.shape, np.inf), **how)
 

@@ -49,8 +49,7 @@ def digits(name: str) -> Case:
     """Calibrated on part of the training split, tested on the whole test split."""
     import data  # the example's own
 
-    encode = {"digits_mlp": data.encode_whole, "digits_recurrent": data.encode_scan}[name]
-    return Case(DIGITS / f"{name}.nir", encode(data.load().train_images[:100]).astype(float),
+    return Case(DIGITS / f"{name}.nir", data.ENCODINGS[name](data.load().train_images[:100]).astype(float),
                 np.load(DIGITS / f"{name}_test.npz")["input"], np.load(DIGITS / f"{name}_labels.npy"))
 
 

@@ -1,8 +1,12 @@
-"""The digits as spikes: scikit-learn's 8x8 images, one fixed split, one deterministic encoding for each network."""
+"""The digits as spikes: scikit-learn's 8x8 images, one fixed split, one deterministic encoding for each network.
+
+`python data.py` writes the calibration files.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,3 +77,18 @@ def encode_scan(images: NDArray[np.float64]) -> NDArray[np.uint8]:
     """
     lines = np.concatenate([images, images.transpose(0, 2, 1)], axis=2)
     return np.concatenate([rate_spikes(lines[:, line], STEPS_PER_LINE) for line in range(lines.shape[1])], axis=1)
+
+
+ENCODINGS = {"digits_mlp": encode_whole, "digits_recurrent": encode_scan}
+CALIBRATING = 60  # training images in the calibration files
+
+
+def write_calibration(folder: Path) -> None:
+    """Write NAME_calibration.npz: the first training images as spikes, for `loihic compile --calibration`."""
+    images = load().train_images[:CALIBRATING]
+    for name, encode in ENCODINGS.items():
+        np.savez_compressed(folder / f"{name}_calibration.npz", input=encode(images))
+
+
+if __name__ == "__main__":
+    write_calibration(Path(__file__).parent)

@@ -39,8 +39,8 @@ class Example:
 
 
 EXAMPLES = (
-    Example(name="digits_mlp", network=SpikingMLP, encode=data.encode_whole, epochs=30),
-    Example(name="digits_recurrent", network=RecurrentNetwork, encode=data.encode_scan, epochs=50),
+    Example(name="digits_mlp", network=SpikingMLP, encode=data.ENCODINGS["digits_mlp"], epochs=30),
+    Example(name="digits_recurrent", network=RecurrentNetwork, encode=data.ENCODINGS["digits_recurrent"], epochs=50),
 )
 
 
@@ -101,6 +101,7 @@ def main() -> int:
     torch.set_num_threads(1)  # one core is enough, and the same sums in the same order on every machine
     digits = data.load()
     good = [make(example, digits, folder) for example in EXAMPLES]
+    data.write_calibration(folder)
     return 0 if all(good) else 1
 
 

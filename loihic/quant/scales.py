@@ -25,7 +25,9 @@ from loihic.quant.ranges import StateRange
 STATE_UNIT = 1 << ACTIVATION_SHIFT
 ROOM = (STATE_LIMIT - 1) / STATE_UNIT * 0.995  # units of the accumulated sum; the rest is for what rounding adds
 BIAS_ROOM = float(BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / STATE_UNIT
-MARGIN = 1.25  # by which calibrated ranges may be exceeded
+MARGIN = 1.25  # by which calibrated voltages may be exceeded before they saturate
+WRAP_MARGIN = 2.0  # and calibrated currents before they wrap, which destroys them
+FEW = 8  # samples, below which both margins are doubled
 VOLTAGE_MARGIN = 4.0  # a voltage saturates rather than wraps: room beyond what an uncalibrated run reached
 LEAST_WEIGHT = 1e-6  # of a neuron that never came near its threshold
 LONGEST = 50.0  # steps over which rounding errors are taken to add up; a spike clears them
@@ -67,15 +69,16 @@ class Layout:
         return found
 
 
-def room_wanted(node: Neuron, bound: StateRange, seen: StateRange, climb: Array, *, calibrated: bool) -> StateRange:
-    """The ranges to provide for: proven ones, or calibrated ones with a margin; v may be left to saturate.
+def room_wanted(node: Neuron, bound: StateRange, seen: StateRange, climb: Array, *, samples: int) -> StateRange:
+    """The ranges to provide for: proven ones, or ones calibrated on `samples` with a margin; v may be left to saturate.
 
     A spiking neuron's voltage may saturate below what it was seen to climb from: it would not have come back to spike.
     """
     u, margin = bound.u, VOLTAGE_MARGIN
-    if calibrated:
-        u = (np.maximum(bound.u[0], MARGIN * seen.u[0]), np.minimum(bound.u[1], MARGIN * seen.u[1]))
-        margin = MARGIN
+    if samples:
+        doubt = 2.0 if samples < FEW else 1.0
+        wide, margin = doubt * WRAP_MARGIN, doubt * MARGIN
+        u = (np.maximum(bound.u[0], wide * seen.u[0]), np.minimum(bound.u[1], wide * seen.u[1]))
     depth = seen.each("v") if node.emit is Emit.STATE else np.minimum(seen.each("v"), climb)
     floor = np.maximum(np.maximum(node.threshold, 0.0), depth)
     return StateRange(u=u, v=(np.maximum(bound.v[0], -margin * floor), np.minimum(bound.v[1], margin * floor)))

@@ -55,8 +55,10 @@ class Statistics:
         moments: by Map; what of its weights' errors reaches the voltage behind it.
         events: by Map, the number of inputs that are not zero, per step.
         inputs: by Input, the magnitudes of its values.
+        samples: that were run.
     """
 
+    samples: int
     populations: Mapping[str, PopulationStatistics]
     moments: Mapping[str, Moments]
     events: Mapping[str, float]
@@ -124,7 +126,7 @@ def collect(graph: Graph[Any], inputs: Mapping[str, Array], *, moments: bool = T
     for name, histogram in seen.items():
         histogram.add(inputs[name])
     return Statistics(
-        populations=populations, moments={} if collector is None else collector.moments(), inputs=seen,
+        samples=samples, populations=populations, moments={} if collector is None else collector.moments(), inputs=seen,
         events={name: count / (samples * steps) for name, count in events.items()})
 
 

@@ -92,7 +92,8 @@ class Wiring:
         seen = self.statistics.ranges[name]
         if node.emit is Emit.STATE and self.calibrated and self.options.clip != "max":
             seen = _clipped(seen, self.statistics.populations[name].voltages, self.options.clip)
-        return room_wanted(node, self.bounds[name], seen, self.statistics.climbs[name], calibrated=self.calibrated)
+        samples = self.statistics.samples if self.calibrated else 0
+        return room_wanted(node, self.bounds[name], seen, self.statistics.climbs[name], samples=samples)
 
     def out_shift(self, name: str) -> int:
         """How far a graded voltage is shifted before it is sent: not at all to the host, to 16 bits between neurons."""
