@@ -28,7 +28,7 @@ from loihic.ops.traits import Emit, Reset
 from loihic.program import Program
 from loihic.quant.proofs import StateProof
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEY = "loihic"
 ENUMS = {cls.__name__: cls for cls in (Reset, Emit, SignMode)}
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit

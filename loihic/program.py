@@ -181,10 +181,12 @@ class Program:
         """Write the formats and scales as TOML, for `--weight-bits`; see `loihic.quant.widths`."""
         from loihic.ops.compartment import Compartment
         from loihic.ops.mapping import Map
+        from loihic.quant.formats import Format
         from loihic.quant.scales import scales_of
         from loihic.quant.widths import write_widths
 
-        formats = {name: node.bits for name, node in self.source.nodes.items() if isinstance(node, Map)}
+        formats = {name: str(Format.parse(node.bits)) for name, node in self.source.nodes.items()
+                   if isinstance(node, Map)}
         scales = {name: scales_of(node) for name, node in self.graph.nodes.items() if isinstance(node, Compartment)}
         return write_widths(Path(path), str(self.provenance.get("model", "")), formats, scales)
 

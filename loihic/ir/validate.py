@@ -23,6 +23,7 @@ def validate_hardware(graph: HardwareGraph) -> None:
     from loihic.ops.delay_line import DelayLine
     from loihic.ops.source import Sink, Source
     from loihic.ops.synapse import Synapse
+    from loihic.quant.fixed import EXPONENT_MAX, EXPONENT_MIN
 
     for name, node in graph.nodes.items():
         feeds = [graph.shapes[edge.src] for edge in graph.incoming[name]]
@@ -31,11 +32,12 @@ def validate_hardware(graph: HardwareGraph) -> None:
             _sized(name, node.in_shape)
             _sized(name, node.out_shape)
             _require(prod(feeds[0]) == prod(node.in_shape), name, "what arrives has another size")
+            _require(node.exponent in range(EXPONENT_MIN, EXPONENT_MAX + 1), name, "exponent out of range")
             _weights(name, node)
         elif isinstance(node, Compartment):
             _sized(name, node.shape)
             _require(all(prod(f) == prod(node.shape) for f in feeds), name, "what arrives has another size")
-            for value in (node.du, node.dv, node.vth, node.v_init, node.ibias_mant, node.vbias_mant):
+            for value in (node.du, node.dv, node.vth, node.v_init, node.ibias_mant, node.vbias_mant, node.unit):
                 np.broadcast_to(value, node.shape)
         elif isinstance(node, DelayLine):
             _sized(name, node.shape)

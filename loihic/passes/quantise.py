@@ -85,7 +85,7 @@ def _synapses(settled: Populations, name: str, node: Map, context: CompileContex
         return [DelayLine(shape=(), steps=np.ones((), dtype=np.int64))]
     if made.error > 1e-12:
         context.ledger.add(Loss(
-            node=name, kind="weights", param="weight", wanted=f"{made.wanted.size} real numbers",
+            node=name, kind="weights", param="weight", wanted=f"{made.size} real numbers",
             actual=made.described(), error=made.error,
             why="rounded to the synapses' grid; relative root mean square error"))
     return list(made.synapses(name, node.origins, settled.message(settled.source(name)).bits))

@@ -66,10 +66,16 @@ class Rounded:
         """64-bit words of synaptic memory that these integers take."""
         return sum(synapse_words(synapse) for synapse in self.synapses("", (), 0))
 
+    @property
+    def size(self) -> int:
+        """Number of weights, those included that were pruned."""
+        return self.wanted.size + (0 if self.dropped is None else values_of(self.dropped).size)
+
     def described(self) -> str:
         """The parts for people: ``8-bit mantissas << 2``."""
-        return " and ".join(f"{part.bits}-bit mantissas << {part.exponent}"
-                            for part in self.lattice.parts(self.numbers, self.steps))
+        parts = " and ".join(f"{part.bits}-bit mantissas << {part.exponent}"
+                             for part in self.lattice.parts(self.numbers, self.steps))
+        return parts if self.dropped is None else f"{parts}, {1 - self.wanted.size / self.size:.0%} left out"
 
     def _synapse(self, part: Part, common: dict[str, Any]) -> Synapse:
         linear: LinearMap = self.rows.linear

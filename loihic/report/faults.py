@@ -36,7 +36,7 @@ class Fault(str, Enum):
 
 EXPLAINED = {
     Fault.DEAD: "spike in floats, never in the integers", Fault.STUCK: "spike at every step, not so in floats",
-    Fault.CLIPPED: "v was clipped at 24 bits", Fault.WRAPPED: "u wrapped at 24 bits",
+    Fault.CLIPPED: "v was clipped at 24 bits; see what saturation costs", Fault.WRAPPED: "u wrapped at 24 bits",
     Fault.SILENT: "never spike, in floats neither", Fault.BUSY: "spike at every step, in floats too"}
 
 
@@ -94,7 +94,7 @@ def _remedy(program: Program, meter: PopulationMeter, fault: Fault) -> str:
         return ""
     calibrate = "--calibration X.npz, with inputs like these"
     if fault in (Fault.CLIPPED, Fault.WRAPPED):
-        return calibrate
+        return "--calibration X.npz, with more samples like these" if program.options.get("calibration") else calibrate
     maps = [edge.src for edge in program.source.incoming[meter.name]]
     groups = {name: _bits(program, name) for name in maps}
     narrow = [name for name, bits in groups.items() if bits < FULL_BITS]
