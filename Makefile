@@ -17,7 +17,7 @@ bin := $(VENV)/bin
 pip_install = $(bin)/python -m pip install --quiet --disable-pip-version-check "numpy<2"
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-lava test-oracles test-py310 lint format types docs examples clean
+.PHONY: help demo test test-lava test-oracles test-py310 lint format types docs measure-quantisation examples clean
 
 help:
 	@echo "make demo          compile an example network, run it on Lava, verify it"
@@ -26,6 +26,7 @@ help:
 	@echo "make docs          regenerate docs/operators.md; fails if it had to change"
 	@echo "make test-oracles  compare with norse and spikingjelly  (installs CPU torch)"
 	@echo "make test-py310    the tests of the Lava target on Python 3.10, with Lava as it is released"
+	@echo "make measure-quantisation  the tables of docs/quantisation.md; half an hour"
 	@echo "make examples      train and export the example networks again (installs CPU torch)"
 	@echo "make clean         remove environments and everything built"
 
@@ -112,6 +113,11 @@ docs: $(VENV)/.dev
 		$(bin)/python -m loihic.report.capabilities; \
 		echo "docs/operators.md was out of date and has been regenerated: commit it." >&2; exit 1; }
 	@echo "docs/operators.md is up to date"
+
+quantisation := benchmarks/quantisation
+measure-quantisation: $(VENV)/.dev
+	for script in braille allocation ablation large ranges; do \
+		echo; echo "== $$script"; $(bin)/python $(quantisation)/$$script.py || exit 1; done
 
 examples: $(VENV)/.torch
 	$(bin)/python $(digits)/train.py
