@@ -4,7 +4,7 @@ Usage: python ablation.py [FOLDER with braille_noDelay_bias_zero.nir and cnn_sin
 
 Prints the output error (relative root mean square, spike trains filtered over 10 steps) on inputs that the calibration
 has not seen, for networks that differ in what they are sensitive to: a recurrent one that is nearly chaotic, one with
-few bits, one without leak, one with time constants of a thousand steps.
+few bits, one without leak, one with time constants of hundreds of steps.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ TECHNIQUES: dict[str, Off] = {
 
 
 def slow() -> Case:
-    """Thirty neurons whose voltages and currents last for hundreds of steps, 16-bit weights."""
-    rng, one = np.random.default_rng(0), np.ones(30)
-    tau = 1000 * rng.uniform(0.5, 2, 30)
+    """Neurons whose voltages and currents last for hundreds of steps, 16-bit weights."""
+    rng, one = np.random.default_rng(0), np.ones(150)
+    tau = 200 * rng.uniform(0.5, 2, 150)
     nodes = {
-        "input": nir.Input({"input": np.array([20])}), "w": nir.Linear(rng.normal(0.1, 1, (30, 20))),
-        "cuba": nir.CubaLIF(tau_syn=tau / 3, tau_mem=tau, r=500 * one, v_leak=0 * one, v_threshold=5 * one,
+        "input": nir.Input({"input": np.array([20])}), "w": nir.Linear(rng.normal(0.1, 1, (150, 20))),
+        "cuba": nir.CubaLIF(tau_syn=tau / 3, tau_mem=tau, r=100 * one, v_leak=0 * one, v_threshold=5 * one,
                             v_reset=0 * one, w_in=one),
-        "output": nir.Output({"output": np.array([30])})}
+        "output": nir.Output({"output": np.array([150])})}
     graph = nir.NIRGraph(nodes=nodes, edges=[("input", "w"), ("w", "cuba"), ("cuba", "output")], type_check=False)
 
     def inputs(seed: int) -> np.ndarray:
