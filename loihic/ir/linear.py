@@ -102,9 +102,19 @@ class DenseMap(LinearMap):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SparseMap(LinearMap):
-    """A sparse matrix in CSR form."""
+    """A sparse matrix in CSR form, columns in order.
+
+    scipy sorts columns in place when it first needs them so, and with them the weights, under the feet of whoever
+    shares the arrays; here they are in order from the start.
+    """
 
     matrix: sparse.csr_matrix
+
+    def __post_init__(self) -> None:
+        if not self.matrix.has_canonical_format:
+            matrix = self.matrix.copy()
+            matrix.sum_duplicates()
+            object.__setattr__(self, "matrix", matrix)
 
     def apply(self, x: Array) -> Array:
         flat = x.reshape(x.shape[0], -1)

@@ -21,7 +21,7 @@ from loihic.passes.quantise import lowered
 from loihic.quant.budget import Budget
 from loihic.quant.cost import candidates, format_energy, format_words
 from loihic.quant.formats import BYTES, CHAINED, SINGLE, SPLIT, Format
-from loihic.quant.groups import Rows, storable
+from loihic.quant.groups import Rows
 from loihic.quant.knapsack import Choice, Group, Option, Population, solve
 from loihic.quant.populations import Populations
 from loihic.quant.sensitivity import OutputError
@@ -61,8 +61,8 @@ class Allocator:
         self.graph, self.context, self.free, self.given = graph, context, free, given
         self.limits = chip_limits(context.options.target)
         self.events = {} if context.statistics is None else context.statistics.events
-        self.linears: dict[str, LinearMap] = {name: storable(node.linear) for name, node in graph.of(Map)}
-        self.settled = self._populations_in({name: given.get(name, BYTES) for name in self.linears}, draft=True)
+        self.settled = self._populations_in({name: given.get(name, BYTES) for name, _ in graph.of(Map)}, draft=True)
+        self.linears = self.settled.linears
         self.is_large = sum(Rows(linear=linear).values.size for linear in self.linears.values()) > LARGE
         self.trials = {name: self._tried(name) for name in free}
         self.ladders = {name: _ladder(found) for name, found in self.trials.items()}
@@ -100,14 +100,17 @@ class Allocator:
         linear = self.linears[name]
         forms = candidates(linear, stock_only=self.context.options.stock_only)
         if not self.is_large:
-            return {form: trial(self.settled, name, form) for form in forms}
+            whole = self.settled.unstored(name)
+            return {form: trial(self.settled, name, form, whole) for form in forms}
         errors = estimates(self.settled, name, [form for form in forms if form in COARSE], SAMPLED)
         return {form: Trial(error=error, linear=linear, words=format_words(linear, form))
                 for form, error in errors.items()}
 
     def _rounded(self, name: str, form: Format) -> LinearMap:
         """A map as a format rounds it; not kept where that would take much memory."""
-        return (trial(self.settled, name, form) if self.is_large else self.trials[name][form]).linear
+        if not self.is_large:
+            return self.trials[name][form].linear
+        return trial(self.settled, name, form, self.settled.unstored(name)).linear
 
     def _populations_in(self, formats: Formats, *, draft: bool = False) -> Populations:
         """The populations settled with these formats; what is to be said of them is said when they are built."""

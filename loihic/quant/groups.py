@@ -10,10 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from loihic.ir.linear import ConvMap, DenseMap, LinearMap, SparseMap, as_matrix
-from loihic.ir.node import Array, HardwareNode
-from loihic.ops.conv_synapse import ConvSynapse
-from loihic.ops.dense_synapse import DenseSynapse
-from loihic.ops.sparse_synapse import SparseSynapse
+from loihic.ir.node import Array
 
 INT8_MAX = 127  # Lava's Conv keeps its sizes in int8 and goes wrong beyond without a word
 
@@ -21,19 +18,6 @@ INT8_MAX = 127  # Lava's Conv keeps its sizes in int8 and goes wrong beyond with
 def storable(linear: LinearMap) -> LinearMap:
     """The map in a form that a synapse has: a convolution that Lava can express, or a matrix."""
     return linear if fits_conv(linear) else as_matrix(linear)
-
-
-def ordered(linear: LinearMap) -> LinearMap:
-    """The map with the columns of a sparse matrix in order.
-
-    scipy sorts them in place when it first needs them so, and with them the weights, under the feet of whoever shares
-    the arrays.
-    """
-    if not isinstance(linear, SparseMap) or linear.matrix.has_canonical_format:
-        return linear
-    matrix = linear.matrix.copy()
-    matrix.sum_duplicates()
-    return replace(linear, matrix=matrix)
 
 
 def fits_conv(linear: LinearMap) -> bool:
@@ -61,16 +45,6 @@ def with_values(linear: LinearMap, values: Array) -> LinearMap:
     assert isinstance(linear, SparseMap)
     parts = (values, linear.matrix.indices, linear.matrix.indptr)
     return replace(linear, matrix=sparse.csr_matrix(parts, shape=linear.matrix.shape))
-
-
-def mantissas_of(synapse: HardwareNode) -> Array:
-    """The integer weights of any synapse, flat."""
-    if isinstance(synapse, ConvSynapse):
-        return synapse.kernel.reshape(-1)
-    if isinstance(synapse, DenseSynapse):
-        return synapse.weights.reshape(-1)
-    assert isinstance(synapse, SparseSynapse)
-    return synapse.data
 
 
 def pruned(linear: LinearMap, scores: Array, share: float) -> tuple[LinearMap, LinearMap]:
@@ -180,12 +154,13 @@ class Rows:
 def per_message(linear: LinearMap, unit: Array) -> LinearMap:
     """The map for messages of which 1 is worth `unit`: one number, or one per element of what arrives.
 
-    A convolution takes one number per channel at most.
+    A convolution stays one for one number per channel, if it is not grouped.
     """
     if unit.size == 1:
         return linear if np.all(unit == 1.0) else linear.scaled(unit.reshape(()))
-    if isinstance(linear, ConvMap):
+    if isinstance(linear, ConvMap) and linear.groups == 1 and np.all(unit == unit[:, :1, :1]):
         return replace(linear, kernel=linear.kernel * unit[:, 0, 0][None, :, None, None])
+    linear = as_matrix(linear)
     if isinstance(linear, DenseMap):
         return replace(linear, matrix=linear.matrix * unit.reshape(1, -1))
     assert isinstance(linear, SparseMap)

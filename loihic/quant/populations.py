@@ -12,17 +12,15 @@ from loihic.errors import Diagnostic
 from loihic.ir.graph import Graph
 from loihic.ir.linear import ConvMap, LinearMap
 from loihic.ir.node import Array
-from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.traits import Emit, Reset
 from loihic.options import Options
 from loihic.quant.decays import RoundedDecays, round_decays
 from loihic.quant.fit import Demand, fit
 from loihic.quant.fixed import STATE_LIMIT
-from loihic.quant.groups import Rows, storable
 from loihic.quant.neurons import is_plain
 from loihic.quant.ranges import Intervals, StateRange, state_bounds
-from loihic.quant.scales import STATE_UNIT, Layout, demand_of, given_scales
+from loihic.quant.scales import STATE_UNIT, Layout, given_scales
 from loihic.quant.statistics import Statistics
 from loihic.quant.synapses import Rounded
 from loihic.quant.weighing import Weigher
@@ -65,11 +63,9 @@ class Populations(Weigher):
         maps = self.maps(name)
         self.layouts[name] = layout = self._layout(name, node, maps)
         self.decays[name] = _shareable(round_decays(node, self._rate(name, node)), maps)
-        groups = {key: self.group(name, key, linear) for key, linear in maps.items() if self.is_known(key)}
-        wanted = self.room(name, node)
+        groups = {key: self.group(key) for key in maps if self.is_known(key)}
         given = self.options.widths.scales.get(name)
-        demand = demand_of(node, self.decays[name], wanted, layout, self.nearness(node, groups),
-                           None if given is None else given_scales(name, given, layout))
+        demand = self.demand(name, node, groups, None if given is None else given_scales(name, given, layout))
         if self.draft:
             few = [group.sampled(DRAFTED, np.random.default_rng(0)) for group in groups.values()]
             fitted = fit(few, demand, quick=True)
@@ -78,7 +74,8 @@ class Populations(Weigher):
             if fitted is None:
                 break
             self.scales[name] = fitted.scales[layout.index]
-            self.round(self.rounded, groups, fitted)
+            rounded, self.corrections[name] = self.round(name, groups, fitted)
+            self.rounded |= rounded
             excess = float(np.max(self._integer_reach(name, node), initial=0.0)) / STATE_LIMIT
             if excess < 1.0 or self.calibrated or demand.fixed is not None:
                 break
@@ -105,10 +102,10 @@ class Populations(Weigher):
         convs = [linear for linear in maps.values() if isinstance(linear, ConvMap)]
         if node.emit is Emit.STATE:
             # What is sent then has units that differ, which the weights behind can take up, but not the host.
-            behind = [self.graph.nodes[edge.dst] for edge in self.graph.outgoing[name]]
-            if not all(isinstance(item, Map) for item in behind):
+            behind = [edge.dst for edge in self.graph.outgoing[name]]
+            if not all(key in self.linears for key in behind):
                 return Layout.shared(node)
-            heard = [storable(item.linear) for item in behind if isinstance(item, Map)]
+            heard = [self.linears[key] for key in behind]
             if any(linear.groups > 1 for linear in heard if isinstance(linear, ConvMap)):
                 return Layout.shared(node)
             convs += [linear for linear in heard if isinstance(linear, ConvMap)]
@@ -116,11 +113,8 @@ class Populations(Weigher):
 
     def round_late(self, name: str) -> None:
         """Round a map round a loop of graded messages: the scales on both of its sides are fixed by now."""
-        target = self.graph.outgoing[name][0].dst
-        node = self.graph.nodes[target]
-        assert isinstance(node, Neuron)
-        layout = self.layouts[target]
-        group = self.group(target, name, self.maps(target)[name])
+        target, _ = self.target(name)
+        layout, group = self.layouts[target], self.group(name)
         scales = np.zeros(layout.count)
         scales[layout.index] = self.scales[target]
         free = Demand(caps=scales, threshold=np.zeros(layout.count), noise=np.ones(layout.count),
@@ -129,7 +123,9 @@ class Populations(Weigher):
         if fitted is None:
             self._misfit(name)
         else:
-            self.round(self.rounded, {name: group}, fitted)
+            rounded, correction = self.round(target, {name: group}, fitted)
+            self.rounded |= rounded
+            self.corrections[target] = self.corrections.get(target, 0.0) + correction
 
     def _misfit(self, name: str) -> None:
         self.report(Diagnostic(
@@ -169,9 +165,8 @@ class Populations(Weigher):
         for edge in self.graph.incoming[name]:
             if edge.src not in self.rounded:
                 continue
-            source = self.source(edge.src)
-            unit = self.message(source).scale
-            low, high = self.intervals.leaving(source)
+            unit = self.unit(edge.src)
+            low, high = self.intervals.leaving(self.source(edge.src))
             low, high = self.rounded[edge.src].bounds(np.minimum(low, 0) / unit, np.maximum(high, 0) / unit)
             low, high = low.reshape(node.shape), high.reshape(node.shape)
             least, most = least + low - 2.0, most + high  # a right shift floors, at most in two synapses
@@ -180,7 +175,7 @@ class Populations(Weigher):
 
 def _shareable(decays: RoundedDecays, maps: Mapping[str, LinearMap]) -> RoundedDecays:
     """Decays whose gain a shared kernel can take: alike within a channel."""
-    if not any(Rows(linear=linear).is_conv for linear in maps.values()):
+    if not any(isinstance(linear, ConvMap) for linear in maps.values()):
         return decays
     axes = tuple(range(1, decays.gain.ndim))
     return replace(decays, gain=np.broadcast_to(decays.gain.mean(axis=axes, keepdims=True), decays.gain.shape))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from loihic.ir.linear import LinearMap
-from loihic.quant.fit import fit
-from loihic.quant.formats import BYTES, Format
+from loihic.quant.fit import Group, fit
+from loihic.quant.formats import Format
 from loihic.quant.groups import per_message, with_values
 from loihic.quant.populations import Populations
-from loihic.quant.scales import demand_of
-from loihic.quant.synapses import Rounded
-from loihic.quant.weighing import as_held, without_least
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,35 +29,23 @@ class Trial:
     words: int
 
 
-def trial(settled: Populations, key: str, form: Format) -> Trial:
-    """What a map would lose in another format, all else as it is."""
+def trial(settled: Populations, key: str, form: Format, whole: Group) -> Trial:
+    """A map in a format; `whole` is its `unstored` group, which serves every format."""
     name, node = settled.target(key)
-    group = settled.group(name, key, settled.maps(name)[key], form)
-    demand = demand_of(node, settled.decays[name], settled.room(name, node), settled.layouts[name],
-                       settled.nearness(node, {key: group}))
-    fitted = fit([group], demand, quick=True)
+    group = settled.stored(key, whole, form)
+    fitted = fit([group], settled.demand(name, node, [key]), quick=True)
     if fitted is None:
         return Trial(error=float("inf"), linear=group.rows.linear, words=0)
-    tried: dict[str, Rounded] = {}
-    settled.round(tried, {key: group}, fitted)
-    made = tried[key]
+    made = settled.round(name, {key: group}, fitted)[0][key]
     rows = 1.0 / (settled.decays[name].gain * fitted.scales[settled.layouts[name].index])
     rounded = with_values(made.rows.linear, made.numbers).scaled(rows)
-    unit = settled.message(settled.source(key)).scale
-    return Trial(error=fitted.error, linear=per_message(rounded, 1.0 / unit), words=made.words)
+    return Trial(error=fitted.error, linear=per_message(rounded, 1.0 / settled.unit(key)), words=made.words)
 
 
 def estimates(settled: Populations, key: str, forms: Iterable[Format], size: int) -> dict[Format, float]:
     """The errors of `trial` for several formats, from about `size` of the map's weights."""
     name, node = settled.target(key)
-    whole = settled.group(name, key, settled.maps(name)[key], BYTES)
-    group = whole.sampled(size, np.random.default_rng(0))
-    demand = demand_of(node, settled.decays[name], settled.room(name, node), settled.layouts[name],
-                       settled.nearness(node, {key: whole}))
-    found = {}
-    for form in forms:
-        as_stored = replace(group, format=as_held(form, whole.rows),
-                            fixed_exponent=settled.is_fixed(key, whole.rows, form))
-        fitted = fit([without_least(as_stored) if as_stored.format.pruned else as_stored], demand, quick=True)
-        found[form] = float("inf") if fitted is None else fitted.error
-    return found
+    some = settled.unstored(key).sampled(size, np.random.default_rng(0))
+    demand = settled.demand(name, node, [key])
+    fits = {form: fit([settled.stored(key, some, form)], demand, quick=True) for form in forms}
+    return {form: float("inf") if fitted is None else fitted.error for form, fitted in fits.items()}

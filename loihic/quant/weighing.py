@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from loihic.errors import Diagnostic
-from loihic.ir.linear import LinearMap
-from loihic.ir.node import Array
+from loihic.ir.linear import ConvMap
+from loihic.ir.node import Array, Shape
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.quant.adapt import adapt
 from loihic.quant.decays import RoundedDecays
-from loihic.quant.fit import Fitted, Group
+from loihic.quant.fit import Demand, Fitted, Group
 from loihic.quant.formats import BYTES, Format
 from loihic.quant.grids import grid_steps
-from loihic.quant.groups import Rows, column_units, ordered, per_message, pruned
+from loihic.quant.groups import Rows, column_units, per_message, pruned
 from loihic.quant.moments import Moments
 from loihic.quant.neurons import is_plain
 from loihic.quant.ranges import Intervals
+from loihic.quant.scales import demand_of
 from loihic.quant.synapses import Rounded
 from loihic.quant.wiring import Wiring
 
@@ -42,13 +43,28 @@ class Weigher(Wiring):
     intervals: Intervals
     corrections: dict[str, Array]
 
-    def group(self, name: str, key: str, linear: LinearMap, form: Format | None = None) -> Group:
-        """The weights of a map as the population behind it sees them; stored as its `bits` say, or as `form`."""
+    def group(self, key: str) -> Group:
+        """The weights of a map as the population behind it sees them, stored as its `bits` say."""
+        whole = self.unstored(key)
+        return self.stored(key, whole, self._format(key))
+
+    def stored(self, key: str, whole: Group, form: Format) -> Group:
+        """The group of a map, or of some of its rows, in a format; a kernel is held whole, at one exponent."""
+        held = replace(form, split=False, pruned=0) if self.is_kernel(key) else form
+        group = replace(whole, format=held, fixed_exponent=self._is_fixed(key, held))
+        return without_least(group) if held.pruned else group
+
+    def is_kernel(self, key: str) -> bool:
+        """Whether a map is stored as a shared kernel."""
+        return isinstance(self.linears[key], ConvMap)
+
+    def unstored(self, key: str) -> Group:
+        """What of a map's group does not depend on its format."""
+        name, _ = self.target(key)
         decays, layout = self.decays[name], self.layouts[name]
-        unit = self.message(self.source(key)).scale
-        rows = Rows(linear=ordered(per_message(linear.scaled(decays.gain), unit)))
+        unit = self.unit(key)
+        rows = Rows(linear=per_message(self.linears[key].scaled(decays.gain), unit))
         units = column_units(rows, unit)
-        form = self._format(key, rows) if form is None else as_held(form, rows)
         moments = self.statistics.moments.get(key) if self.adaptive else None
         importance: Array | float
         if moments is None:
@@ -57,34 +73,35 @@ class Weigher(Wiring):
         else:
             importance = rows.by_column(moments.diagonal / units**2)
         index = layout.index.reshape(rows.count, -1)[:, 0]
-        group = Group(rows=rows, format=form, scale_of=index, importance=importance, grid=grid_steps(rows),
-                      fixed_exponent=self.is_fixed(key, rows, form))
-        return without_least(group) if form.pruned else group
+        return Group(rows=rows, format=BYTES, scale_of=index, importance=importance, grid=grid_steps(rows))
 
-    def is_fixed(self, key: str, rows: Rows, form: Format) -> bool:
+    def demand(self, name: str, node: Neuron, keys: Iterable[str], fixed: Array | None = None) -> Demand:
+        """What else bears on the scales of a population, of which the maps `keys` are known."""
+        return demand_of(node, self.decays[name], self.room(name, node), self.layouts[name],
+                         self._nearness(node, keys), fixed)
+
+    def _is_fixed(self, key: str, form: Format) -> bool:
         """Whether a map's exponent must be 0, as Lava's Conv has it: unless it is chained, or large messages come."""
-        if not rows.is_conv or form.is_chained:
+        if not self.is_kernel(key) or form.is_chained:
             return False
         return self.options.stock_only or not self.is_graded(self.source(key))
 
-    def nearness(self, node: Neuron, groups: Mapping[str, Group]) -> Array:
+    def _nearness(self, node: Neuron, keys: Iterable[str]) -> Array:
         """How much the errors of each neuron count, in the population's shape."""
-        found = [self.statistics.moments[key].nearness for key in groups if key in self.statistics.moments]
+        found = [self.statistics.moments[key].nearness for key in keys if key in self.statistics.moments]
         if not found or not found[0].size or not self.adaptive:
             return np.ones(node.shape)
-        rows = found[0].reshape(-1, *[1] * (len(node.shape) - 1)) if found[0].size != np.prod(node.shape) else (
-            found[0].reshape(node.shape))
-        return np.broadcast_to(rows, node.shape)
+        return _by_row(found[0], node.shape)
 
-    def _format(self, key: str, rows: Rows) -> Format:
+    def _format(self, key: str) -> Format:
         node = self.graph.nodes[key]
         assert isinstance(node, Map)
         form = Format.parse(node.bits) if node.bits else BYTES
-        if rows.is_conv and form.is_chained and self.options.stock_only:
+        if self.is_kernel(key) and form.is_chained and self.options.stock_only:
             self.report(Diagnostic(
                 code="LHC402", message="a convolution of more than 8 bits needs loihic's own Conv", node=key,
                 param=f"{form} bits", help=f"--weight-bits {key}=8, or leave --stock-only out"))
-        return as_held(form, rows)
+        return form
 
     def _usual_importance(self, name: str, key: str) -> float:
         """What a squared error of one weight counts if its input is like any other: variance and mean of its trace."""
@@ -95,58 +112,55 @@ class Weigher(Wiring):
         energy = (1 + a * b) / ((1 - a * b) * (1 - a**2) * (1 - b**2))
         return size**2 * (USUAL_RATE * energy + (USUAL_RATE / ((1 - a) * (1 - b))) ** 2)
 
-    def round(self, into: dict[str, Rounded], groups: Mapping[str, Group], fitted: Fitted) -> None:
-        """Round the groups of a population at the scales found."""
+    def round(self, name: str, groups: Mapping[str, Group], fitted: Fitted) -> tuple[dict[str, Rounded], Array]:
+        """The groups of a population rounded at the scales found.
+
+        Returns:
+            Them by map, and what is to be added to the currents' biases, (*shape), real units.
+        """
+        rounded = {}
         for (key, group), lattice in zip(groups.items(), fitted.lattices, strict=True):
             wanted = group.rows.values * group.rows.spread(fitted.scales[group.scale_of])
             steps = lattice.steps(wanted)
             dropped = None if group.dropped is None else group.dropped.scaled(
                 fitted.scales[group.scale_of].reshape(group.dropped.out_shape))
-            into[key] = Rounded(rows=group.rows, wanted=wanted, numbers=lattice.round(wanted, steps), steps=steps,
-                                lattice=lattice, dropped=dropped)
-        done: set[tuple[str, ...]] = set()
-        for key in groups:
-            moments = self.statistics.moments.get(key) if self.adaptive else None
-            if moments is not None and moments.full is not None and moments.maps not in done and (
-                    set(moments.maps) <= set(groups)):
-                done.add(moments.maps)
-                self._adapt(into, moments)
+            rounded[key] = Rounded(rows=group.rows, wanted=wanted, numbers=lattice.round(wanted, steps), steps=steps,
+                                   lattice=lattice, dropped=dropped)
+        index = self.layouts[name].index
+        correction = np.zeros(index.shape)
+        together = {moments.maps: moments for moments in map(self.statistics.moments.get, groups)
+                    if moments is not None and self.adaptive and set(moments.maps) <= set(groups)}
+        for moments in together.values():
+            if moments.full is not None:
+                pieces, rows = self._adapted(name, {key: rounded[key] for key in moments.maps}, moments)
+                rounded |= pieces
+                scales = fitted.scales[groups[moments.maps[0]].scale_of]
+                correction = correction + _by_row(rows / scales, index.shape)
+        return rounded, correction
 
-    def _adapt(self, into: dict[str, Rounded], moments: Moments) -> None:
-        """Round the rows of several groups into one population again, so that their errors cancel."""
-        parts = [into[key] for key in moments.maps]
-        units = np.concatenate([
-            np.broadcast_to(column_units(part.rows, self.message(self.source(key)).scale), (part.rows.width,))
-            for key, part in zip(moments.maps, parts, strict=True)])
-        assert moments.full is not None
-        full, bias = moments.full / np.outer(units, units), None
-        target = self.graph.outgoing[moments.maps[0]][0].dst
-        if self._corrects(target) and moments.bias is not None:
+    def _adapted(self, name: str, parts: Mapping[str, Rounded], moments: Moments) -> tuple[dict[str, Rounded], Array]:
+        """The rows of several groups rounded so that their errors cancel, and the bias that makes up for the rest."""
+        units = np.concatenate([np.broadcast_to(column_units(part.rows, self.unit(key)), (part.rows.width,))
+                                for key, part in parts.items()])
+        full, bias = moments.full / np.outer(units, units), np.zeros(units.size)
+        if self._corrects(name) and moments.bias is not None:
             # The bias that undoes an error of each column; what is left of the errors then counts less.
             bias = moments.bias[..., :-1] / units / moments.bias[..., -1:]
             full = full - moments.bias[..., -1, None, None] * bias[..., :, None] * bias[..., None, :]
-        bounds = [part.lattice.limits(part.steps) for part in parts]
 
-        def beside(values: list[Array | float]) -> Array:
+        def beside(values: Iterable[Array | float]) -> Array:
             return np.concatenate([part.rows.dense(np.broadcast_to(value, part.wanted.shape).astype(float))
-                                   for part, value in zip(parts, values, strict=True)], axis=1)
+                                   for part, value in zip(parts.values(), values, strict=True)], axis=1)
 
-        wanted = np.concatenate([part.wanted_rows() for part in parts], axis=1)
-        made = adapt(wanted, beside([part.numbers for part in parts]),
-                     beside([part.steps for part in parts]), beside([low for low, _ in bounds]),
-                     beside([high for _, high in bounds]), full)
-        if bias is not None:
-            off = made - wanted
-            layout = self.layouts[target]
-            rows = -np.sum(off * bias, axis=1) / self.scales[target].reshape(len(off), -1)[:, 0]
-            self.corrections[target] = np.broadcast_to(
-                rows.reshape(-1, *[1] * (layout.index.ndim - 1)) if len(rows) != layout.index.size
-                else rows.reshape(layout.index.shape), layout.index.shape)
-        start = 0
-        for key, part in zip(moments.maps, parts, strict=True):
-            piece = made[:, start : start + part.rows.width]
-            into[key] = replace(part, numbers=part.rows.flat(piece))
-            start += part.rows.width
+        bounds = [part.lattice.limits(part.steps) for part in parts.values()]
+        wanted = np.concatenate([part.wanted_rows() for part in parts.values()], axis=1)
+        made = adapt(wanted, beside(part.numbers for part in parts.values()),
+                     beside(part.steps for part in parts.values()), beside(low for low, _ in bounds),
+                     beside(high for _, high in bounds), full)
+        ends = np.cumsum([part.rows.width for part in parts.values()])[:-1]
+        pieces = {key: replace(part, numbers=part.rows.flat(piece))
+                  for (key, part), piece in zip(parts.items(), np.split(made, ends, axis=1), strict=True)}
+        return pieces, -np.sum((made - wanted) * bias, axis=1)
 
     def _corrects(self, name: str) -> bool:
         """Whether a population's biases may make up for the mean error of its weights: only where it has some already.
@@ -164,9 +178,10 @@ class Weigher(Wiring):
             node, bias_u=node.bias_u + correction / self.decays[name].gain)
 
 
-def as_held(form: Format, rows: Rows) -> Format:
-    """A format as far as a map can have it: a shared kernel is stored whole, at one exponent."""
-    return replace(form, split=False, pruned=0) if rows.is_conv else form
+def _by_row(values: Array, shape: Shape) -> Array:
+    """A number per neuron, or per channel, in the population's shape."""
+    whole = values.size == np.prod(shape)
+    return np.broadcast_to(values.reshape(shape if whole else (-1, *[1] * (len(shape) - 1))), shape)
 
 
 def without_least(group: Group) -> Group:

@@ -54,6 +54,8 @@ class Wiring:
         self.inputs = input_ranges(graph, options)
         self.calibrated = bool(options.calibration) and not options.strict
         self.statistics = statistics or collect(graph, self.inputs.sample, moments=False)
+        self.linears: dict[str, LinearMap] = {  # in storable form; a convolution may have to be unrolled for it
+            name: storable(node.linear) for name, node in graph.nodes.items() if isinstance(node, Map)}
         self.bounds: dict[str, StateRange] = {}
         self.layouts: dict[str, Layout] = {}
         self.scales: dict[str, Array] = {}
@@ -67,16 +69,15 @@ class Wiring:
 
     def maps(self, name: str) -> dict[str, LinearMap]:
         """The maps into a population, in storable form."""
-        found = {}
-        for edge in self.graph.incoming[name]:
-            node = self.graph.nodes[edge.src]
-            assert isinstance(node, Map)
-            found[edge.src] = storable(node.linear)
-        return found
+        return {edge.src: self.linears[edge.src] for edge in self.graph.incoming[name]}
 
     def source(self, key: str) -> str:
         """The point that a map hears."""
         return self.graph.incoming[key][0].src
+
+    def unit(self, key: str) -> Array:
+        """The real value of 1 in what a map hears."""
+        return self.message(self.source(key)).scale
 
     def is_known(self, key: str) -> bool:
         """Whether the scale of what arrives at a map is known; round a loop of graded messages it waits."""
@@ -111,8 +112,8 @@ class Wiring:
         """The magnitude of a population's messages in bits: fewer where a convolution's 24-bit sum must hold them."""
         bits = GRADED_BITS
         for edge in self.graph.outgoing[name]:
-            node = self.graph.nodes[edge.dst]
-            if isinstance(node, Map) and isinstance(linear := storable(node.linear), ConvMap):
+            linear = self.linears.get(edge.dst)
+            if isinstance(linear, ConvMap):
                 full = float(Rows(linear=linear).width * (1 << BYTE))
                 bits = min(bits, int(np.log2(STATE_LIMIT / full)))
         return max(bits, 1)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import reduce
-from math import prod
 
 import numpy as np
-from scipy import sparse
 
 from loihic.ir.graph import HardwareGraph, SourceGraph
-from loihic.ir.linear import ConvMap, DenseMap, LinearMap, add, as_matrix, from_csr
+from loihic.ir.linear import LinearMap, add
 from loihic.ir.node import Array
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
@@ -18,6 +16,7 @@ from loihic.ops.source import Source
 from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit
 from loihic.quant.fixed import ACTIVATION_SHIFT
+from loihic.quant.groups import per_message, values_of
 from loihic.quant.sums import linear_of
 
 SUM_UNIT = float(1 << ACTIVATION_SHIFT)  # units of u and v in one unit of the accumulated sum
@@ -63,7 +62,7 @@ class Dequantiser:
             if linear is None:
                 raise TypeError(f"{label}: {synapse.op} is not known to loihic.quant.sums.linear_of")
             rows = (unit * 2.0**synapse.exponent).reshape(linear.out_shape)
-            found.append(_fitted(_per_message(linear.scaled(rows), scale), node.linear))
+            found.append(_fitted(per_message(linear.scaled(rows), 1.0 / scale), node.linear))
         return tuple(found)
 
     def floors(self, name: str) -> bool:
@@ -73,7 +72,7 @@ class Dequantiser:
             assert isinstance(synapse, Synapse)
             linear = linear_of(synapse)
             if synapse.exponent < 0 and linear is not None:
-                shifted = _weights(linear) * 2.0**synapse.exponent
+                shifted = values_of(linear) * 2.0**synapse.exponent
                 if not np.array_equal(shifted, np.rint(shifted)):
                     return True
         return False
@@ -109,21 +108,6 @@ class Dequantiser:
 def combined(parts: tuple[LinearMap, ...]) -> LinearMap:
     """The sum of parallel maps."""
     return parts[0] if len(parts) == 1 else reduce(add, parts)
-
-
-def _weights(linear: LinearMap) -> Array:
-    if isinstance(linear, ConvMap):
-        return linear.kernel
-    return linear.matrix if isinstance(linear, DenseMap) else np.asarray(linear.to_csr().data)
-
-
-def _per_message(linear: LinearMap, scale: Array) -> LinearMap:
-    """The weights per real unit of what arrives."""
-    if np.all(scale == scale.reshape(-1)[:1]):
-        return linear if np.all(scale == 1) else linear.scaled(1.0 / np.broadcast_to(scale.reshape(-1)[0], ()))
-    columns = np.broadcast_to(scale.reshape(-1), (prod(linear.in_shape),))
-    matrix = as_matrix(linear).to_csr() @ sparse.diags(1.0 / columns)
-    return from_csr(sparse.csr_matrix(matrix), linear.in_shape, linear.out_shape)
 
 
 def _fitted(linear: LinearMap, like: LinearMap) -> LinearMap:
