@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from loihic.errors import Diagnostic, InputError
@@ -11,7 +12,12 @@ from loihic.ir.node import Array
 from loihic.ops.traits import Emit, Reset, Scheme
 from loihic.quant.budget import Budget
 from loihic.quant.widths import Widths
+from loihic.targets.limits import chip_limits
+from loihic.targets.systems import System, counted, system
 
+TARGET = "loihi2"
+OBJECTIVES = ("balanced", "cores", "latency", "energy")
+PLACEMENTS = ("auto", "linear", "hilbert", "cut", "anneal")
 LARGEST_INPUT = float(1 << 23)  # messages have 24 bits
 
 
@@ -35,7 +41,14 @@ class Options:
             percentile of the magnitudes, such as "99.9"; what lies beyond is clipped.
         rounding: of weights, "adaptive" (errors of a row cancel on the calibration data) or "nearest".
         budget: what the program may cost, where weight_bits says auto.
-        target: the chip.
+        target: the chip: a name that loihic knows, or the path of a TOML file with its numbers.
+        system: the chips together: a name or a path likewise. Its chips are of the kind that it says, with the limits
+            of `target` if that is another than the default; None takes chips of the target.
+        chips: how many chips a program may use; None takes all of the system, or as many as the network needs.
+        cores: how many cores a program may use; None takes all of the chips.
+        objective: what partition and placement seek: few cores, short steps, little energy, or all three in balance.
+        placement: how cores find their places: in order, along a Hilbert curve, by cutting the traffic's hypergraph, by
+            simulated annealing, or (auto) the best of these.
         strict: losses are errors.
         stock_only: only Processes that Lava ships.
         allow_loop_delay: a loop through several connections may answer later than trained.
@@ -55,7 +68,12 @@ class Options:
     clip: str = "max"
     rounding: str = "adaptive"
     budget: Budget = field(default_factory=Budget)
-    target: str = "loihi2"
+    target: str = TARGET
+    system: str | None = None
+    chips: int | None = None
+    cores: int | None = None
+    objective: str = "balanced"
+    placement: str = "auto"
     strict: bool = False
     stock_only: bool = False
     allow_loop_delay: bool = False
@@ -84,8 +102,16 @@ class Options:
             refuse("--rounding", self.rounding, "adaptive or nearest")
         if self.golden_steps < 1:
             refuse("golden_steps", self.golden_steps, "at least one step")
-        if self.target != "loihi2":
-            refuse("--target", self.target, "known targets: loihi2")
+        if self.cores is not None and self.cores < 1:
+            refuse("--cores", self.cores, "at least one")
+        if self.objective not in OBJECTIVES:
+            refuse("--objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
+        if self.placement not in PLACEMENTS:
+            refuse("--placement", self.placement, f"one of {', '.join(PLACEMENTS)}")
+        try:
+            _ = self.machine
+        except InputError as error:
+            problems += error.diagnostics
         if problems:
             raise InputError(problems)
 
@@ -93,6 +119,19 @@ class Options:
     def widths(self) -> Widths:
         """The rules of `weight_bits`."""
         return self.weight_bits if isinstance(self.weight_bits, Widths) else Widths.parse(self.weight_bits)
+
+    @cached_property
+    def machine(self) -> System:
+        """The chips that the program is for, with their limits; read once, whatever happens to the files later.
+
+        One chip where neither `system` nor `chips` is given: the partition finds out how many the network needs.
+
+        Raises:
+            InputError: LHC701, LHC101 or LHC702 for a target, system and number of chips that do not go together.
+        """
+        if self.system is None:
+            return counted(chip_limits(self.target), self.chips)
+        return system(self.system, self.chips, target=None if self.target == TARGET else self.target)
 
     def described(self) -> dict[str, Any]:
         """The options as JSON, calibration data left out but for its names."""
