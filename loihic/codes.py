@@ -104,6 +104,20 @@ CODES: dict[str, Code] = {
     "LHC405": Code("budget cannot be met", ExitCode.DOES_NOT_FIT,
         "No choice of weight widths keeps within the memory words, cores, energy or error that were asked for. The "
         "message says the least that is possible; give a budget of at least that, or raise one of the others."),
+    "LHC406": Code("a neuron does not fit a core", ExitCode.DOES_NOT_FIT,
+        "A neuron keeps the weights and axons of all its inputs in its own core; under a shared kernel a core holds at "
+        "least one pixel of a group of channels, with the kernel for these channels. The message says which memory of "
+        "an otherwise empty core is too small. Fewer bits per weight (--weight-bits NODE=4), fewer inputs, or a chip "
+        "with other limits (--target FILE.toml) help. `loihic targets loihi2` lists the limits and their sources."),
+    "LHC407": Code("network does not fit the system", ExitCode.DOES_NOT_FIT,
+        "The network needs more cores than the chips have, or than --cores allows. --chips and --system give "
+        "more, fewer bits per weight need less. `loihic targets` lists the systems."),
+    "LHC408": Code("delay too long", ExitCode.DOES_NOT_FIT,
+        "A synapse holds a message back for up to 63 steps. A Delay, or branches of a network whose lengths differ, "
+        "ask for more."),
+    "LHC409": Code("chip without graded spikes", ExitCode.DOES_NOT_FIT,
+        "On Loihi 1 a spike carries no value. Graded inputs, neurons that spike several times a step and integrators "
+        "whose voltage is read by other neurons need Loihi 2."),
     # 5xx: losses (warnings, or errors under --strict)
     "LHC501": Code("losses under --strict", ExitCode.MODEL,
         "--strict turns every entry of the loss ledger into an error. `loihic compile` without it, then "

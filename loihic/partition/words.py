@@ -30,6 +30,7 @@ SYNAPSE_BITS = 8  # the widest weight of one synapse
 WIDEST = 2 * SYNAPSE_BITS  # of two chained ones
 
 Bits = TypeVar("Bits", int, Array)
+Words = TypeVar("Words", int, Array)
 
 
 def stored_bits(mantissas: Array, sign_mode: SignMode) -> int:
@@ -70,7 +71,7 @@ def stored_width(bits: int) -> int:
     return SYNAPSE_BITS if bits == SYNAPSE_BITS - 1 else bits
 
 
-def chained_words(words: Callable[[int], int], bits: int) -> int:
+def chained_words(words: Callable[[int], Words], bits: int) -> Words:
     """The sum of `words(stored width)` over the synapses that weights of 1 to 16 bits are chained of.
 
     Raises:
@@ -83,22 +84,38 @@ def chained_words(words: Callable[[int], int], bits: int) -> int:
     return words(SYNAPSE_BITS) + words(stored_width(bits - SYNAPSE_BITS))
 
 
+def entry_words(fan_out: Array, bits: int, delay_bits: int = 0) -> Array:
+    """Words per axon with so many weights, elementwise: a header, and index, weight and delay of each.
+
+    Args:
+        fan_out: weights per axon, integers; an axon without any takes nothing.
+        bits: per weight, 1 to 16.
+        delay_bits: beside every weight.
+    """
+    def words(width: int) -> Array:
+        return np.where(fan_out > 0, _whole(fan_out * (width + INDEX_BITS + delay_bits) + HEADER_BITS), 0)
+
+    return chained_words(words, bits)
+
+
+def column_words(channels: int, bits: int, delay_bits: int = 0) -> int:
+    """Words of the weights from one input channel and place in a kernel to so many output channels.
+
+    They lie together in runs as long as the powers of two that the number of channels is made of.
+    """
+    runs = [1 << place for place in range(channels.bit_length()) if channels >> place & 1]
+    return chained_words(lambda width: sum(_whole(run * (width + delay_bits) + HEADER_BITS) for run in runs), bits)
+
+
 def dense_words(n_out: int, n_in: int, bits: int) -> int:
     """Words of a full matrix: one axon per input, with index and weight of every output, zeros as well."""
-    return chained_words(lambda width: n_in * _whole(n_out * (width + INDEX_BITS) + HEADER_BITS), bits)
+    return n_in * int(entry_words(np.asarray(n_out), bits))
 
 
-def conv_words(kernel_shape: tuple[int, int, int, int], bits: int, groups: int = 1) -> int:
-    """Words of one copy of a kernel (C_out, C_in / groups, KH, KW).
-
-    Per input channel and place in the kernel, the weights to all output channels lie together, in runs as long as the
-    powers of two that the number of channels is made of.
-    """
+def conv_words(kernel_shape: tuple[int, int, int, int], bits: int, groups: int = 1, delay_bits: int = 0) -> int:
+    """Words of one copy of a kernel (C_out, C_in / groups, KH, KW)."""
     channels_out, channels_in, height, width = kernel_shape
-    columns = groups * channels_in * height * width
-    together = channels_out // groups
-    runs = [1 << place for place in range(together.bit_length()) if together >> place & 1]
-    return chained_words(lambda stored: columns * sum(_whole(run * stored + HEADER_BITS) for run in runs), bits)
+    return groups * channels_in * height * width * column_words(channels_out // groups, bits, delay_bits)
 
 
 def sparse_words(nnz: int, n_axons: int, bits: int) -> int:
@@ -106,21 +123,13 @@ def sparse_words(nnz: int, n_axons: int, bits: int) -> int:
     if n_axons == 0:
         return 0
     fewer, rest = divmod(nnz, n_axons)
-    return axon_words(np.array([fewer, fewer + 1]), bits, times=np.array([n_axons - rest, rest]))
+    few, more = entry_words(np.array([fewer, fewer + 1]), bits)
+    return int(few) * (n_axons - rest) + int(more) * rest
 
 
-def axon_words(fan_out: Array, bits: int, times: Array | int = 1) -> int:
-    """Words of axons with `fan_out` weights each, as modelled: header, and index and weight of every non-zero.
-
-    Args:
-        fan_out: weights per axon, integers; an axon without any takes nothing.
-        bits: per weight, 1 to 16.
-        times: how often each of these axons occurs.
-    """
-    def words(width: int) -> int:
-        return int(np.sum(np.where(fan_out > 0, _whole(fan_out * (width + INDEX_BITS) + HEADER_BITS), 0) * times))
-
-    return chained_words(words, bits)
+def axon_words(fan_out: Array, bits: int, delay_bits: int = 0) -> int:
+    """Words of axons with `fan_out` weights each, as modelled; see `entry_words`."""
+    return int(entry_words(fan_out, bits, delay_bits).sum())
 
 
 def synapse_words(synapse: Synapse) -> int:

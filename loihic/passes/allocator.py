@@ -26,7 +26,6 @@ from loihic.quant.knapsack import Choice, Group, Option, Population, solve
 from loihic.quant.populations import Populations
 from loihic.quant.sensitivity import OutputError
 from loihic.quant.trials import Trial, estimates, trial
-from loihic.targets.limits import chip_limits
 
 WORK = 1.5e10  # multiplications spent on measuring what rounding does to the outputs
 MEASURED = 8  # samples with which every format is measured; with fewer one format a group, the others by proportion
@@ -59,7 +58,7 @@ class Allocator:
 
     def __init__(self, graph: AnyGraph, context: CompileContext, free: list[str], given: Formats) -> None:
         self.graph, self.context, self.free, self.given = graph, context, free, given
-        self.limits = chip_limits(context.options.target)
+        self.limits = context.options.machine.limits
         self.events = {} if context.statistics is None else context.statistics.events
         self.settled = self._populations_in({name: given.get(name, BYTES) for name, _ in graph.of(Map)}, draft=True)
         self.linears = self.settled.linears

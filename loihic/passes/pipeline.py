@@ -6,6 +6,7 @@ from loihic.options import Options
 from loihic.passes.bits import AllocateBits
 from loihic.passes.calibrate import Calibrate
 from loihic.passes.discretise import Discretise
+from loihic.passes.fan_in import SplitFanIn
 from loihic.passes.fuse import Fuse
 from loihic.passes.loops import BreakLoops
 from loihic.passes.manager import Pass
@@ -34,6 +35,7 @@ def integer_pipeline(options: Options) -> list[Pass]:
         Calibrate(moments=bool(options.calibration) and options.rounding == "adaptive"),
         AllocateBits(),
         Quantise(adaptive=options.rounding == "adaptive"),
+        SplitFanIn(stock_only=options.stock_only),
         Retime(allow_loop_delay=options.allow_loop_delay, stock_only=options.stock_only),
         Prove(),
     ]

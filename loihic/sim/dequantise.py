@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 
 from loihic.ir.graph import HardwareGraph, SourceGraph
-from loihic.ir.linear import LinearMap, add
+from loihic.ir.linear import LinearMap, add, compose
 from loihic.ir.node import Array
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
@@ -58,19 +58,29 @@ class Dequantiser:
         for label in self.groups[name]:
             synapse = self.graph.nodes[label]
             assert isinstance(synapse, Synapse)
-            linear = linear_of(synapse)
+            linear = self._through_relays(label, linear_of(synapse))
             if linear is None:
                 raise TypeError(f"{label}: {synapse.op} is not known to loihic.quant.sums.linear_of")
             rows = (unit * 2.0**synapse.exponent).reshape(linear.out_shape)
             found.append(_fitted(per_message(linear.scaled(rows), 1.0 / scale), node.linear))
         return tuple(found)
 
+    def _through_relays(self, label: str, linear: LinearMap | None) -> LinearMap | None:
+        """The map of a synapse and of those whose sums relays pass on to it; relays are not in the float graph."""
+        source = self.graph.incoming[label][0].src
+        if linear is None or source in self.source.nodes or not isinstance(self.graph.nodes[source], Compartment):
+            return linear
+        collecting = self.graph.nodes[self.graph.incoming[source][0].src]
+        assert isinstance(collecting, Synapse)
+        inner = linear_of(collecting)
+        return None if inner is None else compose(linear, inner)
+
     def floors(self, name: str) -> bool:
         """Whether the shifts of Map `name` can lose something: the exponent is negative, the mantissas no multiples."""
         for label in self.groups[name]:
             synapse = self.graph.nodes[label]
             assert isinstance(synapse, Synapse)
-            linear = linear_of(synapse)
+            linear = self._through_relays(label, linear_of(synapse))
             if synapse.exponent < 0 and linear is not None:
                 shifted = values_of(linear) * 2.0**synapse.exponent
                 if not np.array_equal(shifted, np.rint(shifted)):

@@ -16,11 +16,12 @@ from loihic.ops.synapse import Synapse
 
 Recorded = dict[str, Array]
 Observer = Callable[[str, Mapping[str, Array], Array, int], None]
+Listener = Callable[[str, Array], None]
 
 
 def simulate(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, record: Iterable[tuple[str, str]] = (),
-             progress: Callable[[int], None] | None = None,
-             observe: Observer | None = None) -> tuple[Recorded, dict[tuple[str, str], Array]]:
+             progress: Callable[[int], None] | None = None, observe: Observer | None = None,
+             sent_by: Listener | None = None) -> tuple[Recorded, dict[tuple[str, str], Array]]:
     """Run a timed hardware graph.
 
     Within a step, connections first deliver what they took in the step before, then neurons compute, then connections
@@ -34,6 +35,7 @@ def simulate(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, r
         progress: called with the number of steps done.
         observe: called for every population and connection in each step, before it computes: with its name, its states
             (changed in place afterwards), what arrives, and the step.
+        sent_by: called in each step with the name of every node and what it sent, (N, *shape).
 
     Returns:
         Per Sink the raw (not aligned) values (N, steps, *shape), and the recorded states likewise.
@@ -64,6 +66,9 @@ def simulate(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, r
             if observe is not None:
                 observe(n, states[n], sent[feeding[n][0]], k)
             node.receive(states[n], sent[feeding[n][0]])
+        if sent_by is not None:
+            for n, values in sent.items():
+                sent_by(n, values)
         for n, sink in sinks.items():
             outputs[n].append(sent[feeding[n][0]].reshape(batch, *sink.shape))
         for key in wanted:
