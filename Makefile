@@ -17,7 +17,8 @@ bin := $(VENV)/bin
 pip_install = $(bin)/python -m pip install --quiet --disable-pip-version-check "numpy<2"
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-lava test-oracles test-py310 lint format types docs measure-quantisation examples clean
+.PHONY: help demo test test-lava test-oracles test-py310 lint format types docs measure-quantisation \
+	measure-partition examples clean
 
 help:
 	@echo "make demo          compile an example network, run it on Lava, verify it"
@@ -27,6 +28,7 @@ help:
 	@echo "make test-oracles  compare with norse and spikingjelly  (installs CPU torch)"
 	@echo "make test-py310    the tests of the Lava target on Python 3.10, with Lava as it is released"
 	@echo "make measure-quantisation  the tables of docs/quantisation.md; half an hour"
+	@echo "make measure-partition     the tables of docs/partitioning.md; ten minutes"
 	@echo "make examples      train and export the example networks again (installs CPU torch)"
 	@echo "make clean         remove environments and everything built"
 
@@ -82,6 +84,8 @@ demo: $(VENV)/.lava
 	@echo; echo "== 4. The whole test split on loihic's simulator"
 	$(bin)/loihic run $(demo)/digits_mlp.loihic $(digits)/digits_mlp_test.npz -o $(demo)/sim.npz --backend sim
 	$(bin)/python $(digits)/score.py $(demo)/sim.npz $(digits)/digits_mlp_labels.npy
+	@echo; echo "== 5. Where on the chip it lies"
+	$(bin)/loihic map $(demo)/digits_mlp.loihic --picture $(demo)/digits_mlp.svg
 	@echo; echo "Done. The program is $(demo)/digits_mlp.loihic; try: $(bin)/loihic show $(demo)/digits_mlp.loihic"
 
 # ---------------------------------------------------------------------------------------------------------- checks
@@ -118,6 +122,12 @@ quantisation := benchmarks/quantisation
 measure-quantisation: $(VENV)/.dev
 	for script in braille allocation ablation large ranges; do \
 		echo; echo "== $$script"; $(bin)/python $(quantisation)/$$script.py || exit 1; done
+
+# intel.py needs lava-dl's PilotNet in $LOIHIC_SHARED_DATA/netx/pilotnet_lif, or ../shared/data.
+partition := benchmarks/partition
+measure-partition: $(VENV)/.dev
+	for script in intel cores placement "scale --chips"; do \
+		echo; echo "== $$script"; set -- $$script; $(bin)/python $(partition)/$$1.py $$2 || exit 1; done
 
 examples: $(VENV)/.torch
 	$(bin)/python $(digits)/train.py

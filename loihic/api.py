@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from loihic.ir.node import Array
 from loihic.ledger import Ledger, Loss
 from loihic.ops.ports import Input
 from loihic.options import Options
+from loihic.partition.activity import message_rates, uniform_rates
+from loihic.partition.plan import Plan, plan
 from loihic.passes.bits import AllocateBits
 from loihic.passes.discretise import choose_dt
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, run_passes
@@ -27,7 +29,8 @@ from loihic.passes.pipeline import float_pipeline, integer_pipeline
 from loihic.program import Program
 
 Progress = Callable[[str], None]
-EFFECT_SAMPLES = 8  # of the calibration data, to measure what each loss does
+EFFECT_SAMPLES = 8  # of the calibration data, to measure what each loss does, and how busy each core is
+UNSEEN_RATE = 0.1  # messages per step and element where nothing was run: of a typical spiking network
 
 
 def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any], tuple[Diagnostic, ...]]:
@@ -87,7 +90,7 @@ def compile_source(graph: SourceGraph, provenance: dict[str, Any], context: Comp
     hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
     if context.options.strict:
         _refuse_losses(context)
-    return _finish(hardware, context.stages[AllocateBits.name], context, provenance)
+    return _finish(hardware, context.stages[AllocateBits.name], context, provenance, progress)
 
 
 def check(model: Any, *, options: Options | None = None, **choices: Any) -> list[Diagnostic]:
@@ -97,7 +100,8 @@ def check(model: Any, *, options: Options | None = None, **choices: Any) -> list
         graph, provenance, warnings = read_model(model)
         context = CompileContext(options=options, diagnostics=list(warnings))
         fused = lower_float(graph, context, provenance)
-        run_passes(fused, integer_pipeline(context.options), context)
+        hardware = run_passes(fused, integer_pipeline(context.options), context)
+        _plan(hardware, uniform_rates(hardware, UNSEEN_RATE), "assumed", context.options, None)
         if options.strict:
             _refuse_losses(context)
     except CompileError as error:
@@ -144,8 +148,18 @@ def _refuse_losses(context: CompileContext) -> None:
             for loss in losses])
 
 
-def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, provenance: dict[str, Any]) -> Program:
-    """Assemble the program and let the simulator answer the golden input."""
+def _plan(hardware: AnyGraph, rates: Mapping[str, Array], activity: str, options: Options,
+          progress: Progress | None) -> Plan:
+    """Partition and placement as the options want them."""
+    fixed = options.system is not None or options.chips is not None
+    return plan(hardware, options.machine, rates, activity=activity, objective=options.objective,
+                method=options.placement, most_cores=options.cores, fixed_chips=fixed, seed=options.seed,
+                progress=progress)
+
+
+def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, provenance: dict[str, Any],
+            progress: Progress | None) -> Program:
+    """Assemble the program, let the simulator answer the golden input, and give everything its place."""
     options = context.options
     ranges = input_ranges(fused, options)
     golden = {
@@ -155,7 +169,21 @@ def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, proven
     program = Program(graph=hardware, source=fused, ledger=context.ledger, options=described, provenance=provenance,
                       proofs=context.proofs, golden=golden)
     answer = {name: values[0] for name, values in program.run().outputs.items()}
-    return replace(program, golden_output=answer, ledger=_measured(program, options))
+    few, seen = _few(program, options)
+    rates = message_rates(hardware, few, next(iter(few.values())).shape[1])
+    made = _plan(hardware, rates, seen, options, progress)
+    return replace(program, golden_output=answer, ledger=_measured(program, options), plan=made)
+
+
+def _few(program: Program, options: Options) -> tuple[dict[str, Array], str]:
+    """Integer inputs to see the activity on: a few calibration samples, or the golden input."""
+    few = {name: values[:EFFECT_SAMPLES] for name, values in options.calibration.items()}
+    try:
+        if few:
+            return program.encode(few), "calibration data"
+    except InputError:  # the data leaves a narrower --input-range
+        pass
+    return {name: values[None] for name, values in program.golden.items()}, "golden input"
 
 
 def _measured(program: Program, options: Options) -> Ledger:

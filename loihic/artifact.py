@@ -25,10 +25,11 @@ from loihic.ir.verify import MalformedGraphError, verify_graph
 from loihic.ledger import Ledger
 from loihic.ops.synapse import SignMode
 from loihic.ops.traits import Emit, Reset
+from loihic.partition.plan_codec import decode_plan, encode_plan
 from loihic.program import Program
 from loihic.quant.proofs import StateProof
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KEY = "loihic"
 ENUMS = {cls.__name__: cls for cls in (Reset, Emit, SignMode)}
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
@@ -59,6 +60,7 @@ def dumps(program: Program) -> bytes:
         "golden": {name: encoder.value(array, f"golden/{name}") for name, array in program.golden.items()},
         "golden_output": {
             name: encoder.value(array, f"golden_output/{name}") for name, array in program.golden_output.items()},
+        "plan": None if program.plan is None else encode_plan(program.plan, encoder),
     }
     text = json.dumps(body, sort_keys=False, separators=(",", ":"), ensure_ascii=True)
     tensors = dict(sorted(encoder.tensors.items()))
@@ -128,4 +130,5 @@ def _program(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Program:
         graph=graph, source=source, ledger=Ledger.from_json(body["ledger"]), options=body["options"],
         provenance=body["provenance"], proofs=tuple(StateProof.from_json(one) for one in body.get("proofs", ())),
         golden={name: decoder.value(value) for name, value in body["golden"].items()},
-        golden_output={name: decoder.value(value) for name, value in body["golden_output"].items()})
+        golden_output={name: decoder.value(value) for name, value in body["golden_output"].items()},
+        plan=None if body["plan"] is None else decode_plan(body["plan"], decoder, graph))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import click
 
 import loihic
-from loihic.commands import about, build, compare, execute, inspect
+from loihic.commands import about, build, compare, execute, inspect, targets
 from loihic.commands.guard import GuardedGroup
+from loihic.commands.map import map_
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -28,6 +29,6 @@ def main() -> None:
 
 for _command in (
     build.check, build.compile_, execute.run, execute.verify, compare.compare, inspect.show, inspect.where,
-    execute.export, about.explain, about.passes, about.ops, about.doctor,
+    map_, execute.export, about.explain, about.passes, about.ops, targets.targets, about.doctor,
 ):
     main.add_command(_command)

@@ -15,6 +15,7 @@ from loihic.ir.graph import HardwareGraph, SourceGraph
 from loihic.ir.node import Array, Shape
 from loihic.ledger import Ledger
 from loihic.ops.source import Sink, Source
+from loihic.partition.plan import Plan
 from loihic.quant.proofs import StateProof
 from loihic.sim.simulator import simulate
 
@@ -53,6 +54,7 @@ class Program:
         proofs: what is known of every state's range.
         golden: the golden input per Source, integers (T, *shape).
         golden_output: what the simulator answered to it, per Sink, aligned.
+        plan: where on the chips everything lies; it changes no bit.
     """
 
     graph: HardwareGraph
@@ -63,6 +65,7 @@ class Program:
     proofs: tuple[StateProof, ...] = ()
     golden: Mapping[str, Array] = field(default_factory=dict)
     golden_output: Mapping[str, Array] = field(default_factory=dict)
+    plan: Plan | None = None
 
     @property
     def inputs(self) -> dict[str, Source]:

@@ -87,6 +87,7 @@ def _report(program: Program, model: str, target: Path) -> None:
         SUMMARY_COLUMNS,
         node_rows,
         option_rows,
+        plan_line,
         port_rows,
         summary_rows,
     )
@@ -110,7 +111,10 @@ def _report(program: Program, model: str, target: Path) -> None:
     if program.proofs:
         say(range_line(program))
     say(f"latency: {program.latency} steps (removed from the outputs)")
+    if program.plan is not None:
+        say(f"fits: {plan_line(program.plan)}")
     name = shlex.quote(str(target))
     say(f"next: loihic run {name}        runs it on the input that it carries along")
     say(f"      loihic verify {name}     compares the simulator with Lava, bit for bit")
+    say(f"      loihic map {name}        shows what lies on which core, and how full it is")
     say(f"      loihic show {name}       prints the graph and the whole ledger")

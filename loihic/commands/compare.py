@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from loihic.commands.arrays import read_inputs
 from loihic.commands.choices import output_path
-from loihic.commands.output import Meter, json_option, print_json, print_table, say
+from loihic.commands.output import Meter, ascii_only, json_option, print_json, print_table, say
 from loihic.errors import InputError, fail
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def _plot_path(plot_file: str, *inputs: str | None) -> Path:
 def _print(program: Program, found: Comparison, source: str) -> None:
     from loihic.report.comparison_tables import POPULATION_COLUMNS, population_legend, population_rows
 
-    plain = _ascii_only()
+    plain = ascii_only()
     count = f"{found.samples} sample{'s' * (found.samples != 1)} of {found.steps} steps"
     say(f"{program.provenance['model']}: float against integer on {source}, {count}, each network on its own spikes")
     for name, one in found.decisions.items():
@@ -128,13 +127,3 @@ def _print_faults(found: Comparison) -> None:
         say()
         say("neurons that do not do their work:")
         print_table(FAULT_COLUMNS, fault_rows(found.faults))
-
-
-def _ascii_only() -> bool:
-    """Whether stdout cannot show blocks."""
-    encoding: Any = getattr(sys.stdout, "encoding", None)
-    try:
-        "█".encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return True
-    return False

@@ -11,8 +11,10 @@ from loihic.commands.output import json_option, print_diagnostics, print_json, p
 from loihic.errors import CompileError, InputError, fail
 
 if TYPE_CHECKING:
+    from loihic.partition.whereabouts import Address
     from loihic.passes.manager import AnyGraph
     from loihic.program import Program
+    from loihic.report.plan_tables import CoreRow
     from loihic.where import Location
 
 
@@ -42,22 +44,30 @@ def show(file: str, after: str | None, as_json: bool, **typed: Any) -> None:
         _show_graph(graph)
 
 
-@click.command(short_help="Find a node in the program, or a Lava Process in the model.")
+@click.command(short_help="From a node to its Process and its core, and back.")
 @click.argument("program_file", metavar="OUT.loihic")
-@click.argument("query", metavar="NODE[INDEX]")
+@click.argument("query", metavar="NODE[INDEX]|chip0.core17[203]")
 @click.option("--lava", is_flag=True, help="INDEX is in Lava's order: (H, W, C) for feature maps.")
 @json_option
 def where(program_file: str, query: str, lava: bool, as_json: bool) -> None:
     """Say where a node of the network went, or where a Lava Process came from, as in `where m.loihic conv2[5,3,1]`.
 
-    NODE is a node of the model, a hardware node or a Lava Process; INDEX is one number a dimension, or a flat one.
+    NODE is a node of the model, a hardware node or a Lava Process; INDEX is one number a dimension, or a flat one. A
+    core, as in chip0.core17, lists what is on it; a compartment, as in chip0.core17[203], names its neuron.
     """
     from loihic import api
-    from loihic.where import locate
+    from loihic.where import core_address, locate
 
-    places = locate(api.load(program_file), query, lava=lava)
+    program = api.load(program_file)
+    places = locate(program, query, lava=lava)
+    address = core_address(program, query)
+    row = None if address is None or address.compartment is not None else _core_row(program, address)
     if as_json:
-        print_json({"ok": True, "query": query, "locations": [place.to_json() for place in places]})
+        print_json({"ok": True, "query": query, "core": None if row is None else row.to_json(),
+                    "locations": [place.to_json() for place in places]})
+        return
+    if row is not None:
+        _print_core(row, places)
         return
     for number, place in enumerate(places):
         if number:
@@ -75,9 +85,42 @@ def _print_place(place: Location) -> None:
         say(f"Lava        {place.process}{there}  (shape {place.lava_shape})")
     else:
         say("Lava        no Process: the outputs are read from the one before")
+    if place.cores or place.host:
+        say(f"placed      {_site(place)}")
     for label, names in (("fed by", place.inputs), ("feeds", place.outputs)):
         if names:
             say(f"{label:<11} {', '.join(names)}")
+
+
+def _site(place: Location) -> str:
+    """Where it is on the chips, in words."""
+    from loihic.report.plan_words import core_list
+
+    if place.address is not None:
+        return f"{place.address}" + ("" if place.op == "Compartment" else ", the neuron that it feeds")
+    return "; ".join([*([core_list(place.cores)] if place.cores else []), *(["at the host"] if place.host else [])])
+
+
+def _core_row(program: Program, address: Address) -> CoreRow:
+    """What the tables say of one core."""
+    from loihic.partition.whereabouts import core_at, require_plan
+    from loihic.report.plan_tables import core_row
+
+    plan = require_plan(program.plan)
+    return core_row(plan, core_at(plan, address))
+
+
+def _print_core(row: CoreRow, places: list[Location]) -> None:
+    from loihic.report.plan_tables import SLICE_COLUMNS, SLICE_RIGHT, slice_rows
+    from loihic.report.plan_words import count, duration, percent, plural
+
+    say(f"chip{row.chip}.core{row.core}: {plural(row.neurons, 'neuron')}, {row.fullest} {percent(row.fill)} full, "
+        f"{count(row.synops)} synaptic operations per step, {duration(row.seconds)}")
+    say()
+    sources = {place.node: ", ".join(place.sources) for place in places}
+    print_table(SLICE_COLUMNS, slice_rows(row, sources), right=SLICE_RIGHT)
+    say()
+    print_table(row.words, [[str(words) for words in row.words.values()]], right=row.words)
 
 
 def _after(graph: AnyGraph, provenance: dict[str, Any], name: str, typed: dict[str, Any]) -> AnyGraph:

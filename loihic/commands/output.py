@@ -103,6 +103,16 @@ def say(text: str = "") -> None:
     click.echo(plain(text))
 
 
+def ascii_only() -> bool:
+    """Whether stdout cannot show blocks."""
+    encoding: Any = getattr(sys.stdout, "encoding", None)
+    try:
+        "█".encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False
+
+
 class Meter(AbstractContextManager["Meter"]):
     """Progress on stderr; only on a terminal, only once something has taken a second, gone when it is over.
 

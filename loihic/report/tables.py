@@ -17,6 +17,7 @@ from loihic.ops.conv_synapse import ConvSynapse
 from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit
+from loihic.partition.plan import Plan
 from loihic.program import Program, Result
 from loihic.targets.lava.emit import emit, process_names
 
@@ -212,4 +213,16 @@ def program_json(program: Program) -> dict[str, Any]:
         "proofs": [proof.to_json() for proof in program.proofs],
         "ledger": {"entries": len(program.ledger), "losses": sum(loss.is_loss for loss in program.ledger),
                    "summary": program.ledger.summary()},
+        "plan": None if program.plan is None else {
+            "system": program.plan.system.name, "chips": program.plan.chips, "cores": program.plan.cores,
+            "least_cores": program.plan.bound, "objective": program.plan.objective,
+            "placement": program.plan.placement.method},
     }
+
+
+def plan_line(plan: Plan) -> str:
+    """How much of the chips a program takes, in a line."""
+    chips = f"{plan.chips} chip{'s' if plan.chips != 1 else ''}"
+    cores = f"{plan.cores} core{'s' if plan.cores != 1 else ''}"
+    least = "the least possible" if plan.cores == plan.bound else f"at least {plan.bound} would be needed"
+    return f"{cores} of {plan.system.cores} on {chips} ({plan.system.name}); {least}"

@@ -121,7 +121,7 @@ def test_wrong_options(call, lossy, folder, arguments, status):
 
 
 def test_terminals_without_blocks_get_ascii(call, lossy, spikes, monkeypatch):
-    monkeypatch.setattr("loihic.commands.compare._ascii_only", lambda: True)
+    monkeypatch.setattr("loihic.commands.compare.ascii_only", lambda: True)
     result = call("compare", lossy, "x.npy")
     assert result.stdout.isascii()
     assert "#" in result.stdout

@@ -213,9 +213,12 @@ def _port_shape(graph: HardwareGraph, name: str, *, outward: bool) -> Shape:
 def export_program(program: Program, folder: Path, inputs: Mapping[str, Array]) -> None:
     """Write a standalone Lava script with the program and encoded `inputs` (N, T, *shape) to `folder`."""
     from loihic.targets.lava.export import export_network
+    from loihic.targets.lava.sites import FILE, placement_text
 
     graph = program.graph
     names = _unique_names(graph)
     arrays = {names[name]: to_lava(values, program.inputs[name].shape) for name, values in inputs.items()}
     steps = next(iter(inputs.values())).shape[1] + program.latency
-    export_network(emit(graph), arrays, steps, folder, name=process_name(str(program.provenance.get("model", "model"))))
+    beside = {} if program.plan is None else {FILE: placement_text(program.plan, process_names(graph))}
+    export_network(emit(graph), arrays, steps, folder, beside=beside,
+                   name=process_name(str(program.provenance.get("model", "model"))))

@@ -33,6 +33,9 @@ The board is chosen by Lava's own environment variables (LOIHI_GEN, BOARD, PARTI
 sample(s) of {steps} steps reads inputs.npz and writes result.npz: for each recorded port or state an array of integers
 (samples, steps, *shape). To run other inputs, replace inputs.npz by arrays of the same names and shapes
 (samples, T, *shape), and change "samples" and "steps" in network.json.
+
+placement.json says which neurons of which Process belong on which core. Lava's simulator does not need it; how Intel's
+compiler takes a partition by hand is not public.
 """
 
 
@@ -115,7 +118,8 @@ def _is_export(folder: Path) -> bool:
 
 
 def export_network(
-    network: LavaNetwork, inputs: Mapping[str, Array], steps: int, folder: Path, *, name: str
+    network: LavaNetwork, inputs: Mapping[str, Array], steps: int, folder: Path, *, name: str,
+    beside: Mapping[str, str] | None = None,
 ) -> None:
     """Write `folder` (new, empty, or an older export, which is replaced) with all that is needed to run `network`.
 
@@ -125,6 +129,7 @@ def export_network(
         steps: how long each of the N samples runs.
         folder: complete or untouched, whatever happens.
         name: heads the README.
+        beside: texts of further files, by name.
 
     Raises:
         InputError: the inputs do not fit (LHC110, LHC111), or the folder cannot be written or holds other files
@@ -142,7 +147,8 @@ def export_network(
             fresh.mkdir()
             write_network(network, inputs, steps, fresh)
             text = README.format(name=name, script=SCRIPT, samples=check_inputs(network, inputs), steps=steps)
-            (fresh / "README.md").write_text(text, encoding="utf-8")
+            for file, content in {**(beside or {}), "README.md": text}.items():
+                (fresh / file).write_text(content, encoding="utf-8")
             if folder.exists():
                 os.replace(folder, old)
             os.replace(fresh, folder)
