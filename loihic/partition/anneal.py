@@ -57,7 +57,8 @@ class Annealer:
     def __init__(self, window: Window) -> None:
         self.window = window
         self.columns, self.rows = window.count.shape[:2]
-        low, high, self._size = _set_ends(self.columns)
+        self._stems = bool(window.stem.any())
+        low, high = _set_ends(self.columns)
         # Columns count from 1. The empty set has its ends where minimum and maximum pass it over.
         self._low, self._high = low + 1, high + 1
         self._vertical = _column_hops(window.down).ravel()
@@ -171,7 +172,9 @@ class Annealer:
         left = np.minimum(np.minimum(self._low[columns], window.first[edge]), x)
         right = np.maximum(np.maximum(self._high[columns], window.last[edge]), x)
         cost += window.across[right] - window.across[left]
-        cost += window.stem[edge] * self._size[columns] + window.beyond[y, edge]
+        cost += window.beyond[y, edge]
+        if self._stems:
+            cost += (window.stem[:, edge] * ((mask & window.elsewhere[edge]) != 0)).sum(axis=0)
         return np.asarray(cost * window.weight[edge])
 
 
@@ -181,17 +184,17 @@ def _pick(luck: Array, first: Array, members: Array, groups: Array) -> Array:
     return np.asarray(members[start + (luck * (first[groups + 1] - start)).astype(np.int64)])
 
 
-def _set_ends(lines: int) -> tuple[Array, Array, Array]:
-    """(sets,) lowest and highest member, and size, of every set of lines as bits; of the empty one `lines` and -1."""
+def _set_ends(lines: int) -> tuple[Array, Array]:
+    """(sets,) lowest and highest member of every set of lines as bits; of the empty one `lines` and -1."""
     sets = np.arange(1 << lines)[:, None] >> np.arange(lines) & 1
     low = np.where(sets.any(axis=1), sets.argmax(axis=1), lines)
     high = np.where(sets.any(axis=1), lines - 1 - sets[:, ::-1].argmax(axis=1), -1)
-    return low, high, sets.sum(axis=1)
+    return low, high
 
 
 def _column_hops(down: Array) -> Array:
     """(rows, sets) hops of a column, by the row of the source and the set of rows with targets."""
-    low, high, _ = _set_ends(down.size)
+    low, high = _set_ends(down.size)
     source = np.arange(down.size)[:, None]
     low[0] = 0
     found = down[np.maximum(high, source)] - down[np.minimum(low, source)]
@@ -203,7 +206,7 @@ def anneal_window(window: Window, rng: np.random.Generator, work: float, *, hot:
     """Let the units of a window change places; it ends with the best state that was met.
 
     Args:
-        window: whose `slot` and `unit` are changed.
+        window: whose `slot` and `unit` are changed; all else in it is of use no more.
         rng: of what is left to chance.
         work: how often a changed hyperedge is looked at, with `SWEEP` for every sweep.
         hot: the first temperature, as a part of what one swap changes in the mean.

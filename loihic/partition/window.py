@@ -90,7 +90,9 @@ class Window:
         first, last: (edges,) columns that targets beyond the window make the tree reach at least.
         count: (columns, rows, edges) targets at each router; rows as far as those beyond the window.
         mask: (columns, edges) the same as sets of rows, one bit each.
-        stem: (edges,) hops from the source to the window, that every column with a target costs.
+        stem: (columns, edges) hops to the window from a source above or below it, or from the fixed target on that side
+            that is next to it; a column costs them that has targets elsewhere than on that side.
+        elsewhere: (edges,) the set of rows that are not on the side of such a source.
         beyond: (rows, edges) hops in columns beyond the window, by the row of the source.
         slot, unit: where each unit lies, and what lies at each slot.
     """
@@ -110,6 +112,7 @@ class Window:
     count: Array
     mask: Array
     stem: Array
+    elsewhere: Array
     beyond: Array
     slot: Array
     unit: Array
@@ -176,12 +179,19 @@ def open_window(traffic: Traffic, mesh: Mesh, sites: Array, frame: Frame, inside
     last[pin_edge[column > columns]] = columns + 1
     local_y = np.clip(source_y - top + 1, 0, rows + 1)
     slots = np.arange(cores.size)
+    above, below = local_y == 0, local_y == rows + 1
+    last_above, first_below = np.tile(source_y, (columns, 1)), np.tile(source_y, (columns, 1))
+    to = (column[near] - 1, pin_edge[near])
+    np.maximum.at(last_above, to, np.where(row[near] == 0, target_y[near], -1))
+    np.minimum.at(first_below, to, np.where(row[near] == rows + 1, target_y[near], down.size))
     return Window(
         sites=inside, cores=cores, column=x - left + 1, row=y - top + 1,
         across=across[lines], down=down[levels], pins=pins, weight=traffic.weight,
         x=np.clip(source_x - left + 1, 0, columns + 1), y=local_y, first=first, last=last, count=count.astype(np.int32),
         mask=np.einsum("r,cre->ce", bits, (count > 0).astype(np.int32)),
-        stem=np.abs(down[source_y] - down[levels][local_y]) * ~moves,
+        stem=np.where(above, down[levels[0]] - down[last_above], 0) +
+        np.where(below, down[first_below] - down[levels[-1]], 0),
+        elsewhere=bits.sum() - bits[0] * above - bits[-1] * below,
         beyond=_beyond(pin_edge[~near], target_x[~near], target_y[~near], down, levels, edges),
         slot=slots, unit=slots.copy())
 

@@ -1,8 +1,9 @@
 import importlib.util
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from loihic.errors import BackendError
@@ -18,7 +19,7 @@ from loihic.partition.window import Frame, open_window, sampled, sites_in
 CUT = pytest.param("cut", marks=pytest.mark.skipif(importlib.util.find_spec("mtkahypar") is None,
                                                    reason="needs mtkahypar"))
 FEW = settings(max_examples=12, deadline=None)
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 @st.composite
@@ -48,7 +49,7 @@ def traffic_of(cores, edges):
                    targets=np.array([target for _, targets, _ in edges for target in sorted(targets)], dtype=np.int64))
 
 
-def random_network(cores, edges, mesh_of=None, seed=0):
+def random_network(cores, edges, seed=0):
     rng = np.random.default_rng(seed)
     rows = [(int(rng.integers(-1, cores)), set(rng.integers(-1, cores, 4).tolist()), float(rng.random()))
             for _ in range(edges)]
@@ -155,13 +156,20 @@ def test_a_window_knows_exactly_what_its_swaps_change(network, random, data):
     core_at = np.full(mesh.sites, HOST)
     core_at[sites] = np.arange(traffic.cores)
     window = open_window(traffic, mesh, sites, frame, inside, core_at[inside])
-    before, hops = Annealer(window).total, weighted_hops(traffic, mesh, sites)
-    anneal_window(window, np.random.default_rng(0), 1e4, hot=1.0)
-    after = Annealer(window).total
+    annealer, rng = Annealer(window), np.random.default_rng(0)
+    before, hops = annealer.total, weighted_hops(traffic, mesh, sites)
+    moved = window.cores != HOST
+    if annealer.busy.size:
+        for _ in range(20):
+            annealer.sweep(rng, 5.0, 8)
+        sites[window.cores[moved]] = window.sites[window.slot[moved]]
+        assert weighted_hops(traffic, mesh, sites) - hops == pytest.approx(annealer.total - before, abs=1e-6)
+    window = open_window(traffic, mesh, sites, frame, inside, window.cores[window.unit])
+    hops = weighted_hops(traffic, mesh, sites)
+    anneal_window(window, rng, 2e4, hot=1.0)
     moved = window.cores != HOST
     sites[window.cores[moved]] = window.sites[window.slot[moved]]
-    assert after <= before + 1e-9
-    assert weighted_hops(traffic, mesh, sites) - hops == pytest.approx(after - before, abs=1e-6)
+    assert weighted_hops(traffic, mesh, sites) <= hops + 1e-6
 
 
 @given(st.integers(1, 12), st.integers(1, 12))
@@ -205,7 +213,7 @@ def test_cores_of_one_router_stay_there():
 
 def test_a_scrambled_chain_is_straightened():
     order = np.random.default_rng(0).permutation(40)
-    chain = traffic_of(40, [(int(a), {int(b)}, 1.0) for a, b in zip(order, order[1:], strict=False)])
+    chain = traffic_of(40, [(int(a), {int(b)}, 1.0) for a, b in pairwise(order)])
     mesh = Mesh(cores=60, columns=5, rows=3)
     found = place(chain, mesh)
     assert found.method == "anneal"

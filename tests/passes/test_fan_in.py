@@ -6,9 +6,10 @@ from dataclasses import replace
 from math import prod
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from strategies import Builder, RandomNet, networks
 
@@ -50,7 +51,7 @@ def wide(inputs: int, seed: int) -> RandomNet:
     return build.net
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(30, 90), st.integers(0, 2**32 - 1), st.sampled_from([None, (-3.0, 3.0)]),
        st.sampled_from([3, 8, 12]))
 def test_the_bits_are_the_same(tmp_path_factory: pytest.TempPathFactory, inputs: int, seed: int,
@@ -58,9 +59,10 @@ def test_the_bits_are_the_same(tmp_path_factory: pytest.TempPathFactory, inputs:
     net = wide(inputs, seed)
     plain = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits)
     target = overlay(tmp_path_factory.mktemp("chip"), 56)
-    split = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits, target=target)
+    split = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits, target=target,
+                           objective="cores", placement="linear")
     relays = [name for name in split.graph.nodes if name.endswith(".relay")]
-    assert relays
+    assume(relays)  # with few bits so many weights are zero that a core may hold the rest
     assert split.latency == plain.latency + 1
     x = np.random.default_rng(seed).integers(0 if span is None else -3, 2 if span is None else 4, (2, 20, inputs))
     for name, values in plain.run(x).outputs.items():
@@ -92,5 +94,10 @@ def test_relays_cannot_wrap() -> None:
 
 def test_stock_processes_have_no_relay(tmp_path: Path) -> None:
     net = wide(60, 1)
+    # Neurons alike, without leak or bias, as Lava's own LIF has them.
+    net.nodes["n1"] = nir.Linear(net.nodes["n1"].weight)
+    for name, shape in (("n2", 4), ("n4", 3)):
+        one = np.ones(shape)
+        net.nodes[name] = nir.LIF(tau=4 * one, r=3 * one, v_leak=0 * one, v_threshold=one, v_reset=0 * one)
     with pytest.raises(CompileError, match="needs relays"):
         loihic.compile(net.graph, dt=net.dt, stock_only=True, target=overlay(tmp_path, 56))
