@@ -123,7 +123,7 @@ def test_a_population_names_its_cores(call, maps):
     cores = locate(program, "one")[0].cores
     assert len(cores) > 60 // small_chip.NEURONS
     chips = {chip for chip, _ in cores}
-    assert f"placed      {len(cores)} cores on {len(chips)} chips: chip0 cores 0-" in call("where", maps, "one").stdout
+    assert f"placed      {len(cores)} cores on {len(chips)} chips: chip0 cores " in call("where", maps, "one").stdout
 
 
 def test_a_core_lists_its_slices(call, maps):
