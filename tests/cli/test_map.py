@@ -44,7 +44,8 @@ def test_heading_and_a_row_for_each_core(call, digits, plan):
     result = call("map", digits, "--top", 1000)
     assert result.exit_code == 0, result.output
     least = "the least possible" if plan.cores == plan.bound else f"at least {plan.bound}"
-    for text in (f"{plan.cores} of {plan.system.cores}", f"{plan.chips} chips", least, plan.objective, plan.activity, "step time", "weighted hops", *TERMS, *LABELS):
+    for text in (f"{plan.cores} of {plan.system.cores}", f"{plan.chips} chips", least, plan.objective,
+                 plan.activity, "step time", "weighted hops", *TERMS, *LABELS):
         assert text in result.stdout
     places = [(int(row[0]), int(row[1])) for row in rows(result.stdout)]
     assert places == sorted(divmod(int(site), small_chip.CORES) for site in plan.placement.sites)
