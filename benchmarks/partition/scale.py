@@ -24,7 +24,7 @@ from loihic.ops.dense_synapse import DenseSynapse
 from loihic.ops.sparse_synapse import SparseSynapse
 
 MODULES = (2, 5, 10, 20, 39)
-MAPS = (1, 4, 16, 64)
+MAPS = (1, 6, 24)
 
 
 def modular(modules: int) -> HardwareGraph:

@@ -161,7 +161,8 @@ def _load(path: Path) -> dict[str, Any]:
         if any(len(line) > LINE_CHARACTERS for line in text.split("\n")):
             raise ValueError(f"a line of more than {LINE_CHARACTERS} characters; a long text goes over several lines "
                              "within three quotes")
-        return tomllib.loads(text)
+        tables: dict[str, Any] = tomllib.loads(text)
+        return tables
     except RecursionError:
         _unreadable(path, "nested too deeply")
     except OSError as error:
