@@ -18,13 +18,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.group(cls=GuardedGroup, context_settings=CONTEXT, no_args_is_help=True)
 @click.version_option(loihic.__version__, prog_name="loihic")
 def main() -> None:
-    r"""Compile spiking networks (NIR) to exact integer programs for Intel's Loihi 2, run and verify them.
+    """Compile spiking networks (NIR) to exact integer programs for Intel's Loihi 2, run and verify them.
 
     \b
     loihic compile model.nir        writes model.loihic
     loihic run model.loihic         runs it on the input that it carries along
+    loihic map model.loihic         shows which core holds what
     loihic verify model.loihic      compares the simulator with Lava, bit for bit
-    """
+    """  # noqa: D301 - click takes the character \b for "do not wrap"
 
 
 for _command in (
