@@ -33,6 +33,8 @@ HALVINGS = 12  # of the interval that the shortest step is searched in
 CLOSE = 1.002  # an interval this narrow is not halved again
 EVEN = 1.1  # prices that differ by less than this are alike: the fewest cores count
 TRADES = 8  # step times tried between the shortest step and the fewest cores
+FEW = 500  # cores up to which a search takes all of its tries
+FEWEST_TRIES = 2
 CHIP_COUNTS = 6  # numbers of chips tried for the least energy
 
 
@@ -192,7 +194,7 @@ class Partitioner:
         best = self.fewest
         low = max(self.barrier, best.seconds / max(most, 1))
         high = best.seconds
-        for _ in range(HALVINGS):
+        for _ in range(self._tries(HALVINGS)):
             if high <= low * CLOSE:
                 break
             middle = float(np.sqrt(low * high))
@@ -206,12 +208,18 @@ class Partitioner:
     def between(self, quickest: Cut, most: float) -> Iterator[Cut]:
         """Partitions from the fewest cores to the shortest step."""
         yield self.fewest
-        least = max(quickest.seconds, self.barrier)
-        for step in range(1, TRADES):
-            found = self.within(self.fewest.seconds * (least / self.fewest.seconds) ** (step / TRADES), most)
+        least, trades = max(quickest.seconds, self.barrier), self._tries(TRADES)
+        if self.fewest.seconds <= least:
+            return
+        for step in range(1, trades):
+            found = self.within(self.fewest.seconds * (least / self.fewest.seconds) ** (step / trades), most)
             if found is not None:
                 yield found
         yield quickest
+
+    def _tries(self, usual: int) -> int:
+        """How often a network is cut again in search of something better: seldom where a cut takes long."""
+        return max(FEWEST_TRIES, min(usual, usual * FEW // max(self.fewest.cores, 1)))
 
     def thriftiest(self, most: float) -> Cut:
         """The least energy per step: chips draw power as long as the step takes, messages take energy at each hop."""
