@@ -57,7 +57,7 @@ def differences(graph: HardwareGraph, machine: Machine, inputs: dict[str, np.nda
               if not np.array_equal(found_kept[name, state], kept[name, state][0]))]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(networks(), st.sampled_from(SPANS), st.sampled_from([2, 8, 12]), st.sampled_from(FIRINGS), st.data())
 def test_compiled_networks(net: RandomNet, span: Any, bits: int, firing: tuple[Reset, Emit],
                            data: st.DataObject) -> None:

@@ -30,7 +30,7 @@ from loihic.partition.words import stored_bits
 from loihic.targets.limits import Limits, chip_limits
 from loihic.targets.systems import counted
 
-RELAXED = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+RELAXED = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @st.composite

@@ -21,7 +21,7 @@ from loihic.targets.systems import counted
 SMALL = replace(chip_limits("loihi2"), neuron_words=7)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.one_of(networks(), convolutional()))
 def test_boxes_hold_the_compartments(net: RandomNet) -> None:
     graph = loihic.compile(net.graph, dt=net.dt, golden_steps=1).graph

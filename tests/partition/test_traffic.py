@@ -40,7 +40,7 @@ def check(graph: HardwareGraph, partition: Partition, seed: int) -> None:
     assert weighed(as_hyperedges(found)) == pytest.approx(weighed(hyperedges(graph, partition, rates)))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(networks(), st.sampled_from([8, 12]), st.data())
 def test_compiled_networks(net: RandomNet, bits: int, data: st.DataObject) -> None:
     graph = loihic.compile(net.graph, dt=net.dt, weight_bits=bits, golden_steps=1).graph

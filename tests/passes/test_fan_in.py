@@ -72,7 +72,7 @@ def test_the_bits_are_the_same(tmp_path_factory: pytest.TempPathFactory, inputs:
     assert {one.target for one in connections(split.graph)} >= set(relays)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(recurrent=False))
 def test_what_fits_is_left_alone(net: RandomNet) -> None:
     graph = loihic.compile(net.graph, dt=net.dt, golden_steps=1).graph
