@@ -17,7 +17,7 @@ from loihic.errors import CompileError, Diagnostic, InputError, Severity, fail
 from loihic.golden import fit_inputs, golden_input, input_ranges
 from loihic.ir.graph import SourceGraph
 from loihic.ir.node import Array
-from loihic.ledger import Ledger, Loss
+from loihic.ledger import Loss
 from loihic.ops.ports import Input
 from loihic.options import Options
 from loihic.partition.activity import message_rates, uniform_rates
@@ -160,6 +160,8 @@ def _plan(hardware: AnyGraph, rates: Mapping[str, Array], activity: str, options
 def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, provenance: dict[str, Any],
             progress: Progress | None) -> Program:
     """Assemble the program, let the simulator answer the golden input, and give everything its place."""
+    from loihic.report.effects import measured_effects
+
     options = context.options
     ranges = input_ranges(fused, options)
     golden = {
@@ -169,32 +171,22 @@ def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, proven
     program = Program(graph=hardware, source=fused, ledger=context.ledger, options=described, provenance=provenance,
                       proofs=context.proofs, golden=golden)
     answer = {name: values[0] for name, values in program.run().outputs.items()}
-    few, seen = _few(program, options)
-    rates = message_rates(hardware, few, next(iter(few.values())).shape[1])
-    made = _plan(hardware, rates, seen, options, progress)
-    return replace(program, golden_output=answer, ledger=_measured(program, options), plan=made)
+    few = _few(program, options)
+    shown = program.encode(few) if few else {name: values[None] for name, values in program.golden.items()}
+    rates = message_rates(hardware, shown, next(iter(shown.values())).shape[1])
+    made = _plan(hardware, rates, "calibration data" if few else "golden input", options, progress)
+    return replace(program, golden_output=answer, ledger=measured_effects(program, few or None), plan=made)
 
 
-def _few(program: Program, options: Options) -> tuple[dict[str, Array], str]:
-    """Integer inputs to see the activity on: a few calibration samples, or the golden input."""
+def _few(program: Program, options: Options) -> dict[str, Array]:
+    """A few calibration samples; none without data, or where it leaves a narrower --input-range."""
     few = {name: values[:EFFECT_SAMPLES] for name, values in options.calibration.items()}
     try:
         if few:
-            return program.encode(few), "calibration data"
-    except InputError:  # the data leaves a narrower --input-range
-        pass
-    return {name: values[None] for name, values in program.golden.items()}, "golden input"
-
-
-def _measured(program: Program, options: Options) -> Ledger:
-    """The ledger with measured effects: on a few calibration samples, or on the golden input."""
-    from loihic.report.effects import measured_effects
-
-    few = {name: values[:EFFECT_SAMPLES] for name, values in options.calibration.items()}
-    try:
-        return measured_effects(program, few or None)
-    except InputError:  # the data leaves a narrower --input-range
-        return measured_effects(program)
+            program.encode(few)
+    except InputError:
+        return {}
+    return few
 
 
 def load_inputs(path: str | os.PathLike[str]) -> Array | dict[str, Array]:

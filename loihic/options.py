@@ -10,14 +10,15 @@ from typing import Any
 from loihic.errors import Diagnostic, InputError
 from loihic.ir.node import Array
 from loihic.ops.traits import Emit, Reset, Scheme
+from loihic.partition.partitioner import OBJECTIVES
+from loihic.partition.placement import METHODS
 from loihic.quant.budget import Budget
 from loihic.quant.widths import Widths
 from loihic.targets.limits import chip_limits
 from loihic.targets.systems import System, counted, system
 
 TARGET = "loihi2"
-OBJECTIVES = ("balanced", "cores", "latency", "energy")
-PLACEMENTS = ("auto", "linear", "hilbert", "cut", "anneal")
+PLACEMENTS = ("auto", *METHODS)
 LARGEST_INPUT = float(1 << 23)  # messages have 24 bits
 
 

@@ -78,9 +78,9 @@ def _picture_path(picture_file: str, program_file: str) -> Path:
              help=f"its name ends in {' or '.join(PICTURES)}")
     target = output_path(picture_file, picture_file, program_file)
     if suffix == ".png":
-        from loihic.report.chip_png import require_matplotlib
+        from loihic.report.chip_png import require_png
 
-        require_matplotlib()
+        require_png()
     return target
 
 

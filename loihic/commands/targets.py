@@ -44,6 +44,7 @@ def _overview(as_json: bool) -> None:
 
 
 def _numbers(name: str, as_json: bool) -> None:
+    from loihic.report.plan_words import plural
     from loihic.report.targets import NUMBER_COLUMNS, rows
     from loihic.targets.numbers import CONFIDENCES
     from loihic.targets.systems import system
@@ -54,8 +55,7 @@ def _numbers(name: str, as_json: bool) -> None:
                     "chip_columns": found.chip_columns, "cores": found.cores,
                     "numbers": [row.plain() for row in rows(found)]})
         return
-    chips = "1 chip" if found.chips == 1 else f"{found.chips} chips"
-    say(f"{found.name}: {chips} ({found.limits.chip}), {found.cores} cores")
+    say(f"{found.name}: {plural(found.chips, 'chip')} ({found.limits.chip}), {found.cores} cores")
     say()
     print_table(NUMBER_COLUMNS, [row.cells() for row in rows(found)], right=("value",))
     say()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from loihic.ir.node import Array
 from loihic.partition.model import Partition
-from loihic.partition.overlap import core_overlaps
+from loihic.partition.overlap import slice_overlaps
 from loihic.partition.population import COLUMNS, Network
 from loihic.partition.resources import AXON_MEM, MEMORIES, POOL, capacities, durations
 
@@ -35,6 +36,21 @@ class Figures:
         return np.asarray(self.memory > self.capacities)
 
 
+def uses(network: Network, partition: Partition) -> Iterator[tuple[str, int, Array]]:
+    """What slices take, by population and core, to be added up: words of `MEMORIES`, then events of `WORK` per step."""
+    for core, fragments in enumerate(partition.cores):
+        for one in fragments:
+            population = network.population(one.population, partition.layouts[one.population])
+            taken = population.use(one.start, np.array([one.stop]))[0]
+            taken[POOL] -= taken[AXON_MEM]  # that was foreseen; what it came to follows
+            taken[AXON_MEM] = 0.0
+            yield one.population, core, taken
+    for name, core, words, _ in slice_overlaps(network.connections, partition):
+        overlap = np.zeros(COLUMNS)
+        overlap[[AXON_MEM, POOL]] = words
+        yield name, core, overlap
+
+
 def figures(network: Network, partition: Partition) -> Figures:
     """What each core holds and does.
 
@@ -46,13 +62,8 @@ def figures(network: Network, partition: Partition) -> Figures:
         partition: of its populations.
     """
     use = np.zeros((len(partition.cores), COLUMNS))
-    for core, fragments in enumerate(partition.cores):
-        for one in fragments:
-            population = network.population(one.population, partition.layouts[one.population])
-            use[core] += population.use(one.start, np.array([one.stop]))[0]
-    words, _ = core_overlaps(network.connections, partition)
-    use[:, POOL] += words - use[:, AXON_MEM]
-    use[:, AXON_MEM] = words
+    for _, core, taken in uses(network, partition):
+        use[core] += taken
     work = use[:, len(MEMORIES) :]
     return Figures(memory=use[:, : len(MEMORIES)], work=work, capacities=capacities(network.limits),
                    seconds=np.max(work * durations(network.limits), axis=1, initial=0.0))

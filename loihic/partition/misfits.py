@@ -29,7 +29,7 @@ WORDS = {
 def misfits(network: Network, last: DoesNotFitError | None = None) -> list[Diagnostic]:
     """Everything about a network that no partition can make fit; `last` is what stopped the partitioner, if any."""
     caps = np.concatenate([capacities(network.limits), np.full(3, np.inf)])
-    found = [*_delays(network), *_payloads(network)]
+    found = list(forbidden(network))
     named = set()
     for name in network.into:
         try:
@@ -40,6 +40,12 @@ def misfits(network: Network, last: DoesNotFitError | None = None) -> list[Diagn
     if last is not None and last.population not in named:
         found.append(_too_large(network, last, caps))
     return found
+
+
+def forbidden(network: Network) -> Iterator[Diagnostic]:
+    """What the chip cannot do, however large it is."""
+    yield from _delays(network)
+    yield from _payloads(network)
 
 
 def too_many_cores(network: Network, system: System, error: TooManyCoresError) -> Diagnostic:

@@ -8,6 +8,8 @@ hears a pixel come within 5 % of two of the five figures printed for PilotNet (n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from loihic.ir.node import Array
@@ -50,16 +52,10 @@ def _tiles(node: ConvSynapse, target: str, partition: Partition) -> Array:
     return counts
 
 
-def core_overlaps(connections: tuple[Connection, ...], partition: Partition) -> tuple[Array, dict[str, Array]]:
-    """Words of axon memory per core, and per population those per pixel of its slices on each core, (cores,)."""
-    total = np.zeros(len(partition.cores))
-    dense: dict[str, Array] = {}
+def slice_overlaps(connections: tuple[Connection, ...], partition: Partition) -> Iterator[tuple[str, int, float, int]]:
+    """Per slice that any convolution hears: population, core, words of axon memory, and pixels."""
     for name, words in overlap_words(connections, partition).items():
         layout, slices = partition.layouts[name], partition.slices[name]
-        dense[name] = np.zeros(total.size)
         for start, stop, core in zip(slices.start.tolist(), slices.stop.tolist(), slices.core.tolist(), strict=True):
             pixels = np.unique(layout.flat(np.arange(start, stop)) % layout.pixels)
-            here = float(words[pixels].sum())
-            total[core] += here
-            dense[name][core] = max(dense[name][core], here / pixels.size)
-    return total, dense
+            yield name, core, float(words[pixels].sum()), pixels.size

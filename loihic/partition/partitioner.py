@@ -20,7 +20,7 @@ from loihic.partition.figures import figures
 from loihic.partition.greedy import SLIVER, Cores, DoesNotFitError, first_fit
 from loihic.partition.layouts import choose_layout
 from loihic.partition.model import Partition
-from loihic.partition.overlap import core_overlaps
+from loihic.partition.overlap import slice_overlaps
 from loihic.partition.population import Network, Population
 from loihic.partition.resources import MEMORIES, NEURONS, SYNAPSES, capacities, durations
 from loihic.partition.traffic import traffic
@@ -143,11 +143,7 @@ class Partitioner:
                 found = figures(network, partition)
                 if not found.exceeded.any():
                     return Cut(partition=partition, seconds=float(found.seconds.max(initial=0.0)), bound=self.bound)
-                full = found.exceeded.any(axis=1)
-                _, dense = core_overlaps(network.connections, partition)
-                seen = {name: float(words[full].max()) for name, words in dense.items() if words[full].any()}
-                overlaps = {name: SPARE * max(words, network.overlaps.get(name, 0.0)) for name, words in seen.items()}
-                network = replace(network, overlaps={**network.overlaps, **overlaps})
+                network = replace(network, overlaps=_more_room(network, partition, found.exceeded.any(axis=1)))
         except DoesNotFitError:
             if seconds < inf:
                 return None
@@ -238,6 +234,16 @@ class Partitioner:
         mean_hops = (limits.mesh_columns + limits.mesh_rows) / 3  # between two places of the mesh chosen at random
         return (chips * limits.static_power * max(cut.seconds, self.barrier)
                 + deliveries * mean_hops * limits.hop_energy)
+
+
+def _more_room(network: Network, partition: Partition, full: Array) -> dict[str, float]:
+    """Overlaps, in words per pixel, that leave room for what slices on cores that are too `full` came to take."""
+    seen: dict[str, float] = {}
+    for name, core, words, pixels in slice_overlaps(network.connections, partition):
+        if full[core] and words:
+            seen[name] = max(seen.get(name, 0.0), words / pixels)
+    return {**network.overlaps, **{name: SPARE * max(words, network.overlaps.get(name, 0.0))
+                                   for name, words in seen.items()}}
 
 
 def words_per_neuron(population: Population) -> float:

@@ -66,6 +66,6 @@ def _hilbert(traffic: Traffic, mesh: Mesh, seed: int) -> Array:
 METHODS: Mapping[str, Method] = {
     "linear": _linear,  # as they are numbered
     "hilbert": _hilbert,  # as they are numbered, along a curve
-    "anneal": annealed,  # by their traffic along the curve, then they change places while that helps
     "cut": cut_sites,  # halved again and again where least is sent; with mtkahypar
+    "anneal": annealed,  # by their traffic along the curve, then they change places while that helps
 }

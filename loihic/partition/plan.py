@@ -14,9 +14,9 @@ from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
 from loihic.partition.figures import Figures, figures
 from loihic.partition.greedy import DoesNotFitError
-from loihic.partition.misfits import misfits, too_many_cores
+from loihic.partition.misfits import forbidden, misfits, too_many_cores
 from loihic.partition.model import Partition, Placement, Traffic
-from loihic.partition.partitioner import Cut, Partitioner, TooManyCoresError
+from loihic.partition.partitioner import Partitioner, TooManyCoresError
 from loihic.partition.placement import place
 from loihic.partition.population import Network
 from loihic.partition.traffic import traffic
@@ -50,9 +50,14 @@ class Plan:
     bound: int
 
     @cached_property
+    def network(self) -> Network:
+        """The populations with their needs."""
+        return Network(graph=self.graph, limits=self.system.limits, rates=self.rates)
+
+    @cached_property
     def figures(self) -> Figures:
         """What each logical core holds and does."""
-        return figures(Network(graph=self.graph, limits=self.system.limits, rates=self.rates), self.partition)
+        return figures(self.network, self.partition)
 
     @cached_property
     def traffic(self) -> Traffic:
@@ -94,9 +99,8 @@ def plan(graph: HardwareGraph, system: System, rates: Mapping[str, Array], *, ac
     network = Network(graph=graph, limits=system.limits, rates=rates)
     partitioner = Partitioner(network)
     tell("partition")
-    problems = misfits(network)
-    if problems:
-        raise CompileError(problems)
+    if any(forbidden(network)):
+        raise CompileError(misfits(network))
     try:
         if not fixed_chips:
             system = counted(system.limits, max(1, ceil(partitioner.fewest.cores / system.limits.cores)))
@@ -107,15 +111,6 @@ def plan(graph: HardwareGraph, system: System, rates: Mapping[str, Array], *, ac
     except TooManyCoresError as error:
         raise CompileError([too_many_cores(network, system, error)]) from None
     tell("place")
-    return placed(graph, system, rates, cut, activity=activity, objective=objective, method=method, seed=seed)
-
-
-def placed(graph: HardwareGraph, system: System, rates: Mapping[str, Array], cut: Cut, *, activity: str,
-           objective: str, method: str, seed: int) -> Plan:
-    """The plan for a partition: its cores find their places."""
-    messages = traffic(graph, cut.partition, rates)
-    placement = place(messages, system.mesh(), method=method, seed=seed)
-    made = Plan(graph=graph, system=system, objective=objective, partition=cut.partition, placement=placement,
+    placement = place(traffic(graph, cut.partition, rates), system.mesh(), method=method, seed=seed)
+    return Plan(graph=graph, system=system, objective=objective, partition=cut.partition, placement=placement,
                 rates=rates, activity=activity, bound=cut.bound)
-    made.__dict__["traffic"] = messages  # what the cached property would work out again
-    return made

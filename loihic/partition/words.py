@@ -112,10 +112,10 @@ def dense_words(n_out: int, n_in: int, bits: int) -> int:
     return n_in * int(entry_words(np.asarray(n_out), bits))
 
 
-def conv_words(kernel_shape: tuple[int, int, int, int], bits: int, groups: int = 1, delay_bits: int = 0) -> int:
+def conv_words(kernel_shape: tuple[int, int, int, int], bits: int, groups: int = 1) -> int:
     """Words of one copy of a kernel (C_out, C_in / groups, KH, KW)."""
     channels_out, channels_in, height, width = kernel_shape
-    return groups * channels_in * height * width * column_words(channels_out // groups, bits, delay_bits)
+    return groups * channels_in * height * width * column_words(channels_out // groups, bits)
 
 
 def sparse_words(nnz: int, n_axons: int, bits: int) -> int:
@@ -127,9 +127,9 @@ def sparse_words(nnz: int, n_axons: int, bits: int) -> int:
     return int(few) * (n_axons - rest) + int(more) * rest
 
 
-def axon_words(fan_out: Array, bits: int, delay_bits: int = 0) -> int:
+def axon_words(fan_out: Array, bits: int) -> int:
     """Words of axons with `fan_out` weights each, as modelled; see `entry_words`."""
-    return int(entry_words(fan_out, bits, delay_bits).sum())
+    return int(entry_words(fan_out, bits).sum())
 
 
 def synapse_words(synapse: Synapse) -> int:

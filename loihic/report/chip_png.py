@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loihic.errors import BackendError, fail
 from loihic.files import write_atomic
 from loihic.report.chip_colours import LIGHT, RAMP
 from loihic.report.chip_legend import Ramp, Swatch
 from loihic.report.chip_picture import CORE, MARGIN, ROUTER, WIDEST, Picture
+from loihic.report.plots import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,15 +20,13 @@ MOST_PIXELS = 6000  # of the longer side
 ZOOM = 2.0  # pixels per unit, where that is not too many
 
 
-def require_matplotlib() -> None:
-    """Say what to type if matplotlib is missing.
+def require_png() -> None:
+    """Say what to type if a .png file cannot be drawn.
 
     Raises:
         BackendError: LHC601.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        fail("LHC601", "a .png picture needs matplotlib, which is not installed",
-             help='pip install "loihic[plot]"; a .svg picture needs nothing', error=BackendError)
+    require_matplotlib("a .png picture", 'pip install "loihic[plot]"; a .svg picture needs nothing')
 
 
 def write_png(picture: Picture, path: Path) -> Path:
@@ -39,7 +36,7 @@ def write_png(picture: Picture, path: Path) -> Path:
         BackendError: LHC601 without matplotlib.
         InputError: LHC112 if the file cannot be written; an older one is then untouched.
     """
-    require_matplotlib()
+    require_png()
     from matplotlib.figure import Figure
 
     zoom = min(ZOOM, MOST_PIXELS / max(picture.width, picture.height))

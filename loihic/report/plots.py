@@ -24,15 +24,18 @@ DOTS_PER_INCH = 150
 FLOAT_COLOUR, INTEGER_COLOUR = "#1f77b4", "#d62728"
 
 
-def require_matplotlib() -> None:
+def require_matplotlib(what: str = "a plot", help: str = 'pip install matplotlib "numpy<2"') -> None:
     """Say what to type if matplotlib is missing.
+
+    Args:
+        what: needs it.
+        help: what to type.
 
     Raises:
         BackendError: LHC601.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        fail("LHC601", "a plot needs matplotlib, which is not installed", help='pip install matplotlib "numpy<2"',
-             error=BackendError)
+        fail("LHC601", f"{what} needs matplotlib, which is not installed", help=help, error=BackendError)
 
 
 def plot(program: Program, found: Comparison, sample: Mapping[str, Array] | None, path: Path) -> Path:

@@ -19,6 +19,7 @@ from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit
 from loihic.partition.plan import Plan
 from loihic.program import Program, Result
+from loihic.report.plan_words import plural
 from loihic.targets.lava.emit import emit, process_names
 
 NODE_COLUMNS = ("node", "op", "shape", "process", "weights", "step", "from")
@@ -222,7 +223,6 @@ def program_json(program: Program) -> dict[str, Any]:
 
 def plan_line(plan: Plan) -> str:
     """How much of the chips a program takes, in a line."""
-    chips = f"{plan.chips} chip{'s' if plan.chips != 1 else ''}"
-    cores = f"{plan.cores} core{'s' if plan.cores != 1 else ''}"
     least = "the least possible" if plan.cores == plan.bound else f"at least {plan.bound} would be needed"
-    return f"{cores} of {plan.system.cores} on {chips} ({plan.system.name}); {least}"
+    return (f"{plural(plan.cores, 'core')} of {plan.system.cores} on {plural(plan.chips, 'chip')} "
+            f"({plan.system.name}); {least}")
