@@ -12,13 +12,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-import loihic
 from loihic.errors import CompileError, Diagnostic, InputError, Severity, fail
+from loihic.frontends.formats import read_model
 from loihic.golden import fit_inputs, golden_input, input_ranges
-from loihic.ir.graph import SourceGraph
+from loihic.ir.graph import Fact, SourceGraph
 from loihic.ir.node import Array
 from loihic.ledger import Loss
 from loihic.ops.ports import Input
+from loihic.ops.source import Source
 from loihic.options import Options
 from loihic.partition.activity import message_rates, uniform_rates
 from loihic.partition.plan import Plan, plan
@@ -33,32 +34,15 @@ EFFECT_SAMPLES = 8  # of the calibration data, to measure what each loss does, a
 UNSEEN_RATE = 0.1  # messages per step and element where nothing was run: of a typical spiking network
 
 
-def read_model(model: Any) -> tuple[SourceGraph, dict[str, Any], tuple[Diagnostic, ...]]:
-    """The source graph of a model, its provenance, and warnings about the file.
-
-    Args:
-        model: path of a .nir file, or a nir.NIRGraph.
-
-    Raises:
-        CompileError: the file or graph is at fault.
-    """
-    from loihic.frontends.build import build_source
-    from loihic.frontends.flatten import flatten_subgraphs
-    from loihic.frontends.nir_file import read_nir_file
-    from loihic.frontends.nir_graph import from_nir_graph
-
-    raw = read_nir_file(Path(model)) if isinstance(model, str | os.PathLike) else from_nir_graph(model)
-    provenance = {"model": raw.name, "sha256": raw.digest, "nir": raw.version, "loihic": loihic.__version__}
-    flat = flatten_subgraphs(raw)
-    return build_source(flat), provenance, tuple(dict.fromkeys((*raw.diagnostics, *flat.diagnostics)))
-
-
-def compile(model: Any, *, options: Options | None = None, progress: Progress | None = None,
-            report: Callable[[Diagnostic], None] | None = None, **choices: Any) -> Program:
+def compile(model: Any, *, example_inputs: tuple[Any, ...] | None = None, options: Options | None = None,
+            progress: Progress | None = None, report: Callable[[Diagnostic], None] | None = None,
+            **choices: Any) -> Program:
     """Compile a model to an exact integer program.
 
     Args:
-        model: path of a .nir file, or a nir.NIRGraph.
+        model: path of a .nir, .onnx, .pt2 or .net file; a nir.NIRGraph, a torch.export.ExportedProgram, or a
+            torch.nn.Module.
+        example_inputs: of a torch.nn.Module: its positional arguments, batch included.
         options: all options at once; single ones may be given by name instead, as in ``compile(m, dt=1e-4)``.
         progress: called with the name of each pass.
         report: called with every warning and note, once the model has compiled.
@@ -69,7 +53,7 @@ def compile(model: Any, *, options: Options | None = None, progress: Progress | 
         InputError: an option or the calibration data is at fault.
     """
     options = replace(options or Options(), **choices)
-    graph, provenance, warnings = read_model(model)
+    graph, provenance, warnings = read_model(model, options, example_inputs)
     context = CompileContext(options=options, diagnostics=list(warnings))
     program = compile_source(graph, provenance, context, progress)
     if report is not None:
@@ -87,20 +71,22 @@ def compile_source(graph: SourceGraph, provenance: dict[str, Any], context: Comp
         InputError: the calibration data does not fit it.
     """
     fused = lower_float(graph, context, provenance, progress)
-    hardware = run_passes(fused, integer_pipeline(context.options), context, progress)
+    whole = Fact.WHOLE in fused.facts
+    hardware = run_passes(fused, integer_pipeline(context.options, whole=whole), context, progress)
     if context.options.strict:
         _refuse_losses(context)
-    return _finish(hardware, context.stages[AllocateBits.name], context, provenance, progress)
+    return _finish(hardware, context.stages.get(AllocateBits.name, fused), context, provenance, progress)
 
 
-def check(model: Any, *, options: Options | None = None, **choices: Any) -> list[Diagnostic]:
+def check(model: Any, *, example_inputs: tuple[Any, ...] | None = None, options: Options | None = None,
+          **choices: Any) -> list[Diagnostic]:
     """Every problem of a model at once; an empty list, or notes only, if it compiles."""
     options = replace(options or Options(), **choices)
     try:
-        graph, provenance, warnings = read_model(model)
+        graph, provenance, warnings = read_model(model, options, example_inputs)
         context = CompileContext(options=options, diagnostics=list(warnings))
         fused = lower_float(graph, context, provenance)
-        hardware = run_passes(fused, integer_pipeline(context.options), context)
+        hardware = run_passes(fused, integer_pipeline(context.options, whole=Fact.WHOLE in fused.facts), context)
         _plan(hardware, uniform_rates(hardware, UNSEEN_RATE), "assumed", context.options, None)
         if options.strict:
             _refuse_losses(context)
@@ -164,8 +150,10 @@ def _finish(hardware: AnyGraph, fused: AnyGraph, context: CompileContext, proven
 
     options = context.options
     ranges = input_ranges(fused, options)
+    ports = dict(hardware.of(Source))
     golden = {
-        name: golden_input(node.shape, ranges.integers[name], options.golden_steps, options.seed + index)
+        name: ports[name].sent(golden_input(
+            node.shape, ranges.integers[name], options.golden_steps, options.seed + index)[None])[0]
         for index, (name, node) in enumerate(fused.of(Input))}
     described = options.described()
     program = Program(graph=hardware, source=fused, ledger=context.ledger, options=described, provenance=provenance,

@@ -47,12 +47,19 @@ CODES: dict[str, Code] = {
     "LHC108": Code("part of a file ignored", ExitCode.MODEL,
         "The file holds something that loihic does not read and does not need: metadata of an unusual type, or a "
         "parameter that NIR's definition of the node does not have. The rest was read."),
+    "LHC109": Code("end of a network is left to the host", ExitCode.MODEL,
+        "A note: softmax, arg max and top-k at an output of an ONNX graph do not run on the chip. The output is taken "
+        "before them; the largest element stays the largest, so that a classification needs nothing more."),
     "LHC110": Code("input does not match the program", ExitCode.MODEL,
         "An input array has the wrong shape, type or name. `loihic show OUT.loihic` prints the inputs' shapes; arrays "
         "are (T, *shape) or (N, T, *shape), and .npz files hold one array per input node."),
     "LHC111": Code("input value outside the declared range", ExitCode.MODEL,
         "The program was compiled, and proven free of overflow, for a range of inputs. Compile again with "
         "--input-range LO HI, or with --calibration."),
+    "LHC113": Code("range of values unknown", ExitCode.MODEL,
+        "A value of the network is a real number, and must become one of a few levels, but nothing says between which "
+        "limits it lies. Give --calibration DATA.npz with some typical inputs; for an input alone --input-range LO HI "
+        "and --input-bits N will do. Networks that were quantised before the export need neither."),
     "LHC112": Code("file cannot be written", ExitCode.MODEL,
         "The output could not be written: a full disk, a missing folder or missing permission. Nothing was left half "
         "written; an older file of that name is untouched."),
@@ -118,6 +125,14 @@ CODES: dict[str, Code] = {
     "LHC409": Code("chip without graded spikes", ExitCode.DOES_NOT_FIT,
         "On Loihi 1 a spike carries no value. Graded inputs, neurons that spike several times a step and integrators "
         "whose voltage is read by other neurons need Loihi 2."),
+    "LHC411": Code("quantiser cannot become thresholds", ExitCode.UNSUPPORTED,
+        "Between a sum and the quantiser behind it loihic takes any functions of one element, as long as the level "
+        "rises with the sum: then a few thresholds say it all. A function that falls somewhere (SiLU, GELU), more than "
+        "4096 levels behind a function that is no clip, or a maximum of values on different grids have no such form. "
+        "Quantise the function's value to fewer bits, or choose a function that rises."),
+    "LHC412": Code("weights of integer neurons are no whole numbers", ExitCode.MODEL,
+        "A file of lava-dl holds whole weights, or whole multiples of a power of two. An average over a number of "
+        "neurons that is no power of two has none: replace it by a sum, and multiply the threshold behind it."),
     # 5xx: losses (warnings, or errors under --strict)
     "LHC501": Code("losses under --strict", ExitCode.MODEL,
         "--strict turns every entry of the loss ledger into an error. `loihic compile` without it, then "

@@ -39,7 +39,7 @@ class InputRanges:
         """The integer port of an Input node."""
         low, high = self.integers[name]
         return Source(origins=node.origins, shape=node.shape, low=low, high=high, scale=self.scale[name],
-                      exact=self.exact[name], clips=name in self.clipped)
+                      exact=self.exact[name], clips=name in self.clipped, preparation=node.preparation)
 
 
 def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
@@ -52,6 +52,14 @@ def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
     clipped: set[str] = set()
     for index, (name, node) in enumerate(graph.of(Input)):
         data = options.calibration.get(name)
+        if node.preparation is not None:
+            steps = node.preparation.steps
+            integers[name], scale[name] = (steps.low, steps.high), float(steps.scale)
+            bits[name], exact[name] = int(max(-steps.low, steps.high)).bit_length() + 1, False
+            levels = node.preparation.levels(data) if data is not None else golden_input(
+                node.shape, integers[name], options.golden_steps, options.seed + index)[None]
+            sample[name] = levels * scale[name]
+            continue
         low, high = options.input_range or (0.0, 1.0)
         if data is not None and options.input_range is None:
             low, high = min(0.0, float(np.min(data, initial=0.0))), max(1.0, float(np.max(data, initial=0.0)))

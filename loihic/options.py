@@ -9,6 +9,7 @@ from typing import Any
 
 from loihic.errors import Diagnostic, InputError
 from loihic.ir.node import Array
+from loihic.ops.activation import Coding
 from loihic.ops.traits import Emit, Reset, Scheme
 from loihic.partition.partitioner import OBJECTIVES
 from loihic.partition.placement import METHODS
@@ -19,6 +20,7 @@ from loihic.targets.systems import System, counted, system
 
 TARGET = "loihi2"
 PLACEMENTS = ("auto", *METHODS)
+LARGEST_DELTA = 1 << 15
 LARGEST_INPUT = float(1 << 23)  # messages have 24 bits
 
 
@@ -50,6 +52,10 @@ class Options:
         objective: what partition and placement seek: few cores, short steps, little energy, or all three in balance.
         placement: how cores find their places: in order, along a Hilbert curve, by cutting the traffic's hypergraph, by
             simulated annealing, or (auto) the best of these.
+        encoder: whether neurons in the input layer of a .net file are part of the program; else the input is their
+            spikes.
+        activation: how networks without spikes send their levels: each step, or their changes only.
+        delta_threshold: least change of a level that is sent, with sigma-delta coding; 0 sends all and loses nothing.
         strict: losses are errors.
         stock_only: only Processes that Lava ships.
         allow_loop_delay: a loop through several connections may answer later than trained.
@@ -76,6 +82,9 @@ class Options:
     objective: str = "balanced"
     placement: str = "auto"
     strict: bool = False
+    encoder: bool = True
+    activation: Coding = Coding.GRADED
+    delta_threshold: int = 0
     stock_only: bool = False
     allow_loop_delay: bool = False
     golden_steps: int = 64
@@ -103,6 +112,10 @@ class Options:
             refuse("--rounding", self.rounding, "adaptive or nearest")
         if self.golden_steps < 1:
             refuse("golden_steps", self.golden_steps, "at least one step")
+        if not 0 <= self.delta_threshold <= LARGEST_DELTA:
+            refuse("--delta-threshold", self.delta_threshold, f"a number of levels, 0 to {LARGEST_DELTA}")
+        if self.delta_threshold and self.activation is not Coding.SIGMA_DELTA:
+            refuse("--delta-threshold", self.delta_threshold, "it belongs to --activation sigma-delta")
         if self.cores is not None and self.cores < 1:
             refuse("--cores", self.cores, "at least one")
         if self.objective not in OBJECTIVES:

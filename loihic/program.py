@@ -97,7 +97,7 @@ class Program:
         encoded = {}
         for name, values in fitted.items():
             source = self.inputs[name]
-            integers = source.encode(values)
+            integers = source.levels(values)
             if source.exact and not np.array_equal(integers * source.scale, values):
                 fail("LHC111", f"input {name} holds values that are not whole", node=name, error=InputError,
                      param="the program was compiled for integer inputs (spikes or counts)",
@@ -109,7 +109,7 @@ class Program:
                      param=f"values {low * scale:g}..{high * scale:g}, "
                            f"compiled for {source.low * scale:g}..{source.high * scale:g}",
                      help=f"compile with --input-range {low * scale:g} {high * scale:g}", error=InputError)
-            encoded[name] = integers
+            encoded[name] = source.sent(integers)
         return encoded
 
     def run(self, x: Array | Mapping[str, Array] | None = None, *, backend: str = "sim", raw: bool = False,
@@ -148,14 +148,16 @@ class Program:
         return Result(outputs=outputs, recorded=recorded, latency=latency)
 
     def _known(self, record: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        from loihic.ops.compartment import Compartment
+        from loihic.ops.population import Population
 
         wanted = list(record)
-        populations = [name for name, node in self.graph.nodes.items() if isinstance(node, Compartment)]
+        states = {name: (*node.states, "out") for name, node in self.graph.nodes.items()
+                  if isinstance(node, Population)}
         for node, state in wanted:
-            if node not in populations or state not in ("u", "v", "out"):
+            if state not in states.get(node, ()):
+                listed = ", ".join(f"{name} ({', '.join(those)})" for name, those in states.items())
                 fail("LHC701", f"nothing to record is called {node}.{state}", error=InputError,
-                     help=f"populations: {', '.join(populations)}; states: u, v, out")
+                     help=f"populations and what there is of each: {listed}")
         return wanted
 
     def run_float(self, x: Array | Mapping[str, Array] | None = None) -> dict[str, Array]:
@@ -167,11 +169,11 @@ class Program:
     def real_inputs(self, x: Array | Mapping[str, Array] | None = None) -> dict[str, Array]:
         """Inputs (N, T, *shape) as the program sees them, rounded, in real units; without `x`, the golden input."""
         encoded = {n: g[None] for n, g in self.golden.items()} if x is None else self.encode(x)
-        return {name: values * self.inputs[name].scale for name, values in encoded.items()}
+        return {name: self.inputs[name].real(values) for name, values in encoded.items()}
 
     def dequantise(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs in the trained network's units."""
-        return {name: values * self.outputs[name].scale for name, values in outputs.items()}
+        return {name: self.outputs[name].real(values) for name, values in outputs.items()}
 
     def verify(self, x: Array | Mapping[str, Array] | None = None, *, against: str = "lava",
                timeout: float | None = None) -> Verdict:

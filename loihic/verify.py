@@ -10,7 +10,7 @@ import numpy as np
 
 from loihic.errors import InputError, fail
 from loihic.ir.node import Array
-from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.program import Program
 
 AGAINST = ("lava", "float", "golden")
@@ -95,8 +95,8 @@ def verify(program: Program, x: Array | Mapping[str, Array] | None = None, *, ag
         return _exact({(name, "out"): values for name, values in ours.items()}, theirs, against)
     if against == "float":
         return _against_float(program, x)
-    states = [(name, state) for name, node in program.graph.nodes.items() if isinstance(node, Compartment)
-              for state in ("u", "v", "out")]
+    states = [(name, state) for name, node in program.graph.nodes.items() if isinstance(node, Population)
+              for state in (*node.states, "out")]
     sim = program.run(x, record=states, raw=True)
     lava = program.run(x, record=states, raw=True, backend="lava", timeout=timeout)
     return _exact(_all(sim.recorded, sim.outputs), _all(lava.recorded, lava.outputs), against)

@@ -62,6 +62,13 @@ _OPTIONS = (
                  show_default=True, help="What to save when the network is cut into cores and placed."),
     click.option("--placement", type=click.Choice(["auto", "linear", "hilbert", "cut", "anneal"]), default="auto",
                  show_default=True, help="How cores find their places on the chips; auto takes the best."),
+    click.option("--encoder/--no-encoder", default=True, show_default=True,
+                 help="Whether neurons in the input layer of a .net file are part of the program; without them the "
+                      "input is their spikes."),
+    click.option("--activation", type=click.Choice(["graded", "sigma-delta"]), default="graded", show_default=True,
+                 help="How networks without spikes send their levels: in each step, or their changes only."),
+    click.option("--delta-threshold", type=int, default=0, metavar="LEVELS",
+                 help="With sigma-delta, the least change that is sent.  [default: 0, which loses nothing]"),
     click.option("--strict", is_flag=True, help="Every difference from the trained network is an error."),
     click.option("--neuron-scales/--population-scales", default=None,
                  help="A scale per neuron, which needs loihic's own Process, or one per population. "
@@ -79,7 +86,7 @@ def compile_options(command: Command) -> Command:
     return command
 
 
-def options(*, reset: str, scheme: str, spikes: str, calibration: str | None, weight_bits: str,
+def options(*, reset: str, scheme: str, spikes: str, activation: str, calibration: str | None, weight_bits: str,
             budget: tuple[str, ...], max_error: float | None, **plain: Any) -> Options:
     """The options object for what was typed.
 
@@ -87,6 +94,7 @@ def options(*, reset: str, scheme: str, spikes: str, calibration: str | None, we
         InputError: LHC101 for the calibration file, LHC702 for a value out of its range.
     """
     from loihic.api import load_inputs
+    from loihic.ops.activation import Coding
     from loihic.ops.traits import Emit, Reset, Scheme
     from loihic.options import Options
     from loihic.quant.budget import Budget
@@ -98,8 +106,9 @@ def options(*, reset: str, scheme: str, spikes: str, calibration: str | None, we
         # A single array belongs to the only input, whatever that is called.
         samples = loaded if isinstance(loaded, dict) else {"array": loaded}
     widths = Widths.read(Path(weight_bits)) if weight_bits.endswith(".toml") else Widths.parse(weight_bits)
-    return Options(reset=Reset(reset), scheme=Scheme(scheme), spikes=Emit(SPIKES[spikes]), calibration=samples,
-                   weight_bits=widths, budget=Budget.parse(budget, max_error), **plain)
+    return Options(reset=Reset(reset), scheme=Scheme(scheme), spikes=Emit(SPIKES[spikes]),
+                   activation=Coding(activation), calibration=samples, weight_bits=widths,
+                   budget=Budget.parse(budget, max_error), **plain)
 
 
 def is_artefact(path: str) -> bool:

@@ -156,7 +156,8 @@ def _run_json(program: Program, result: Result, target: Path | None, backend: st
         "ok": matches is not False, "file": None if target is None else str(target), "backend": backend,
         "matches_golden": matches, "latency": dict(result.latency),
         "outputs": {
-            name: {"shape": list(values.shape), "scale": program.outputs[name].scale,
+            name: {"shape": list(values.shape), "scale": program.outputs[name].scale.tolist(),
+                   "offset": program.outputs[name].offset.tolist(),
                    "sums": values.sum(axis=1).tolist(),
                    "decisions": [None if is_graded(program, name) else decision(sample) for sample in values]}
             for name, values in result.outputs.items()},

@@ -97,7 +97,7 @@ def _site(place: Location) -> str:
     from loihic.report.plan_words import core_list
 
     if place.address is not None:
-        return f"{place.address}" + ("" if place.op == "Compartment" else ", the neuron that it feeds")
+        return f"{place.address}" + ("" if place.op in ("Compartment", "Activation") else ", the neuron that it feeds")
     return "; ".join([*([core_list(place.cores)] if place.cores else []), *(["at the host"] if place.host else [])])
 
 

@@ -46,6 +46,8 @@ class Encoder:
             return self._tensor(value, key)
         if isinstance(value, Enum):
             return {"$enum": type(value).__name__, "value": value.value}
+        if isinstance(value, Node):
+            return {"$node": self.node(value, key)}
         if isinstance(value, linear.LinearMap):
             parts = {f.name: self.value(getattr(value, f.name), f"{key}/{f.name}") for f in fields(value)}
             return {"$linear": type(value).__name__} | parts
@@ -100,6 +102,8 @@ class Decoder:
         if "$tensor" in value:
             array = self.tensors[value["$tensor"]].reshape(tuple(value["shape"]))
             return array.astype(np.int64) if array.dtype.kind in "iu" else array
+        if "$node" in value:
+            return self.node(value["$node"])
         if "$enum" in value:
             return self.enums[value["$enum"]](value["value"])
         if "$csr" in value:

@@ -23,6 +23,7 @@ class Fact(str, Enum):
     DISCRETE = "discrete"
     NORMAL = "normal"
     FUSED = "fused"
+    WHOLE = "whole"  # the file itself says which whole numbers everything is
     INTEGER = "integer"
     TIMED = "timed"
 

@@ -237,10 +237,58 @@ def compose(outer: LinearMap, inner: LinearMap) -> LinearMap:
         joined = _join_pool(outer, inner)
         if joined is not None:
             return joined
+    if outer.in_shape == outer.out_shape == inner.out_shape and (factors := diagonal(outer)) is not None:
+        return inner.scaled(factors)
+    if inner.in_shape == inner.out_shape == outer.in_shape and (factors := diagonal(inner)) is not None:
+        return columns_scaled(outer, factors)
     left, right = as_matrix(outer), as_matrix(inner)
     if isinstance(left, DenseMap) and isinstance(right, DenseMap):
         return DenseMap(in_shape=inner.in_shape, out_shape=outer.out_shape, matrix=left.matrix @ right.matrix)
     return from_csr(sparse.csr_matrix(left.to_csr() @ right.to_csr()), inner.in_shape, outer.out_shape)
+
+
+def diagonal(linear: LinearMap) -> Array | None:
+    """The factor of each output, (*out_shape), of a map that scales element by element; None for any other."""
+    if not isinstance(linear, SparseMap):
+        return None
+    matrix, size = linear.matrix, prod(linear.out_shape)
+    if matrix.shape != (size, size) or matrix.nnz != size or not np.array_equal(matrix.indices, np.arange(size)):
+        return None
+    whole = np.array_equal(matrix.indptr, np.arange(size + 1))
+    return np.asarray(matrix.data).reshape(linear.out_shape) if whole else None
+
+
+def columns_scaled(linear: LinearMap, columns: Array) -> LinearMap:
+    """x -> A (columns x), element by element; `columns` is a number or has the map's in_shape.
+
+    A convolution stays one for one number per channel.
+    """
+    if columns.size == 1:
+        return linear if np.all(columns == 1.0) else linear.scaled(columns.reshape(()))
+    if isinstance(linear, ConvMap) and np.all(columns == columns[:, :1, :1]):
+        of_group = np.repeat(columns[:, 0, 0].reshape(linear.groups, -1), len(linear.kernel) // linear.groups, axis=0)
+        return replace(linear, kernel=linear.kernel * of_group[:, :, None, None])
+    linear = as_matrix(linear)
+    if isinstance(linear, DenseMap):
+        return replace(linear, matrix=linear.matrix * columns.reshape(1, -1))
+    assert isinstance(linear, SparseMap)
+    return replace(linear, matrix=sparse.csr_matrix(linear.matrix @ sparse.diags(columns.reshape(-1))))
+
+
+def selection(in_shape: Shape, index: Array) -> LinearMap:
+    """A map that only moves data: out[i] = in.flat[index[i]], or 0 where the index is -1.
+
+    Args:
+        in_shape: of what is moved.
+        index: flat indices, of the output's shape.
+    """
+    flat, size = index.reshape(-1), prod(in_shape)
+    if flat.size == size and np.array_equal(flat, np.arange(size)):
+        return IdentityMap(in_shape=in_shape, out_shape=index.shape)
+    kept = flat >= 0
+    ends = np.concatenate([[0], np.cumsum(kept)])
+    matrix = sparse.csr_matrix((np.ones(int(ends[-1])), flat[kept], ends), shape=(flat.size, size))
+    return SparseMap(in_shape=in_shape, out_shape=index.shape, matrix=matrix)
 
 
 def add(first: LinearMap, second: LinearMap) -> LinearMap:

@@ -19,6 +19,7 @@ def validate_hardware(graph: HardwareGraph) -> None:
     Raises:
         ValueError: with the node's name.
     """
+    from loihic.ops.activation import Activation
     from loihic.ops.compartment import Compartment
     from loihic.ops.delay_line import DelayLine
     from loihic.ops.source import Sink, Source
@@ -39,6 +40,17 @@ def validate_hardware(graph: HardwareGraph) -> None:
             _require(all(prod(f) == prod(node.shape) for f in feeds), name, "what arrives has another size")
             for value in (node.du, node.dv, node.vth, node.v_init, node.ibias_mant, node.vbias_mant, node.unit):
                 np.broadcast_to(value, node.shape)
+        elif isinstance(node, Activation):
+            _sized(name, node.shape)
+            _require(all(prod(f) == prod(node.shape) for f in feeds), name, "what arrives has another size")
+            _require(node.low <= node.high, name, "levels out of range")
+            for value in (node.multiplier, node.addend, node.shift, node.unit, node.level_scale):
+                np.broadcast_to(value, node.shape)
+            _require(bool(np.all((node.shift >= 0) & (node.shift < 64))), name, "shift out of range")
+            steps = node.thresholds
+            if steps is not None:
+                rows = steps.shape[:-1]
+                _require(steps.ndim >= 1 and rows in ((), node.shape[:1], node.shape), name, "thresholds do not fit")
         elif isinstance(node, DelayLine):
             _sized(name, node.shape)
             _require(len(feeds) == 1 and prod(feeds[0]) == prod(node.shape), name, "a delay line has one input")
@@ -47,6 +59,8 @@ def validate_hardware(graph: HardwareGraph) -> None:
             np.broadcast_to(node.steps, node.shape)
         elif isinstance(node, Sink):
             _require(len(feeds) == 1 and prod(feeds[0]) == prod(node.shape), name, "an output has one input")
+            for value in (node.scale, node.offset):
+                np.broadcast_to(value, node.shape)
             _require(node.latency in range(LONGEST_DELAY + 1), name, "latency out of range")
         elif isinstance(node, Source):
             _sized(name, node.shape)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from loihic.ir.linear import DenseMap, LinearMap
 from loihic.ir.node import Array, Shape, ShapeError
 from loihic.ir.registry import register_op
-from loihic.ops.traits import LinearNode
+from loihic.ops.traits import NirLinear
 
 
 @register_op("Linear", "y = W x")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Linear(LinearNode):
+class Linear(NirLinear):
     """y = W x; `weight` is (n_out, n_in)."""
 
     weight: Array

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from loihic.ir.node import Array, HardwareNode, Shape
+from loihic.ir.node import Array
 from loihic.ir.registry import register_op
+from loihic.ops.population import Population
 from loihic.ops.traits import Emit, Reset
 from loihic.quant.fixed import (
     ACTIVATION_SHIFT,
@@ -27,7 +29,7 @@ def _zeros() -> Array:
 
 @register_op("Compartment", "population of integer neurons with current and voltage")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Compartment(HardwareNode):
+class Compartment(Population):
     """Integer neurons.
 
     One step, with a the sum of what is delivered:
@@ -45,12 +47,10 @@ class Compartment(HardwareNode):
         vth: threshold, 17 bits, shifted left by 6 in use.
         ibias_mant, ibias_exp, vbias_mant, vbias_exp: biases of current and voltage, mantissa << exponent.
         v_init: voltage before the first step.
-        start: the step at which the answer to input step 0 is computed (the population's latency).
         out_shift: a graded output is v >> out_shift.
-        unit: the real value of 1 in u and v, float.
     """
 
-    shape: Shape
+    states: ClassVar[tuple[str, ...]] = ("u", "v")
     du: Array
     dv: Array
     vth: Array
@@ -59,20 +59,36 @@ class Compartment(HardwareNode):
     vbias_mant: Array = field(default_factory=_zeros)
     vbias_exp: Array = field(default_factory=_zeros)
     v_init: Array = field(default_factory=_zeros)
-    start: int = 0
     reset: Reset = Reset.ZERO
     emit: Emit = Emit.SPIKE
     out_shift: int = 0
     stock: bool = True
-    unit: Array = field(default_factory=lambda: np.ones(()))
+
+    @property
+    def is_graded(self) -> bool:
+        return self.emit is Emit.STATE
+
+    @property
+    def has_payload(self) -> bool:
+        return self.emit is not Emit.SPIKE
+
+    @property
+    def sends(self) -> str:
+        return self.emit.value
+
+    @property
+    def message_scale(self) -> Array:
+        return np.asarray(self.unit * 2.0**self.out_shift) if self.emit is Emit.STATE else np.ones(())
+
+    @property
+    def sum_unit(self) -> Array:
+        return np.asarray(self.unit * float(1 << ACTIVATION_SHIFT))
 
     def initial(self, batch: int) -> dict[str, Array]:
-        """States before the first step, each (batch, *shape)."""
         v = np.broadcast_to(self.v_init, (batch, *self.shape)).astype(np.int64)
         return {"u": np.zeros((batch, *self.shape), dtype=np.int64), "v": v}
 
     def rests(self, k: int) -> bool:
-        """Whether nothing happens in step `k` because the input has not arrived yet."""
         return not self.stock and k < self.start
 
     def current(self, state: Mapping[str, Array], a: Array) -> Array:
@@ -86,7 +102,6 @@ class Compartment(HardwareNode):
         return np.asarray(v + u + decode_bias(self.vbias_mant, self.vbias_exp))
 
     def step(self, state: dict[str, Array], a: Array, k: int) -> Array:
-        """Advance `state` in place by step `k` (from 0) with delivered sums `a`; returns what is sent."""
         if self.rests(k):
             return np.zeros_like(state["v"])
         u = wrap_current(wrap_bits(self.current(state, a), 32))  # 32-bit sums, then one wrap at 24 bits

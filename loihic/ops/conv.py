@@ -11,7 +11,7 @@ import numpy as np
 from loihic.ir.linear import ConvMap, LinearMap
 from loihic.ir.node import Array, Shape, ShapeError
 from loihic.ir.registry import register_op
-from loihic.ops.traits import LinearNode, Problem, pair, whole
+from loihic.ops.traits import NirLinear, Problem, pair, whole
 
 Padding = tuple[int, ...] | str
 
@@ -62,7 +62,7 @@ def conv_map(inputs: Shape, kernel: Array, stride: tuple[int, int], padding: Pad
 
 @register_op("Conv2d", "two-dimensional convolution; stride, padding, dilation, groups")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Conv2d(LinearNode):
+class Conv2d(NirLinear):
     """Cross-correlation of (C, H, W) with `weight` (C_out, C / groups, KH, KW), plus `bias` per channel."""
 
     weight: Array

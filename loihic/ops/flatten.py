@@ -12,12 +12,12 @@ import numpy as np
 from loihic.ir.linear import IdentityMap, LinearMap
 from loihic.ir.node import Shape, ShapeError
 from loihic.ir.registry import register_op
-from loihic.ops.traits import LinearNode, whole
+from loihic.ops.traits import NirLinear, whole
 
 
 @register_op("Flatten", "joins the dimensions start_dim..end_dim")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Flatten(LinearNode):
+class Flatten(NirLinear):
     """Joins dimensions `start_dim` to `end_dim`, both included, in C order.
 
     NIR counts dimensions without the batch, but some exporters write PyTorch's start_dim, which counts it; the

@@ -13,12 +13,12 @@ from loihic.ir.linear import LinearMap
 from loihic.ir.node import Shape, ShapeError
 from loihic.ir.registry import register_op
 from loihic.ops.conv import conv_map
-from loihic.ops.traits import LinearNode, Problem, pair
+from loihic.ops.traits import NirLinear, Problem, pair
 
 
 @register_op("SumPool2d", "sum over windows")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SumPool2d(LinearNode):
+class SumPool2d(NirLinear):
     """Sum over windows of `kernel_size` every `stride`, zeros of `padding` around."""
 
     kernel_size: tuple[int, int]

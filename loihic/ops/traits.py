@@ -81,7 +81,7 @@ class Discretisation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LinearNode(NirNode):
+class LinearNode(SourceNode):
     """A node that computes A x + b and keeps no state."""
 
     @abstractmethod
@@ -94,6 +94,11 @@ class LinearNode(NirNode):
 
     def output_shape(self, inputs: Shape) -> Shape:
         return self.linear_map(inputs).out_shape
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class NirLinear(LinearNode, NirNode):
+    """A linear node of NIR's vocabulary."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
-from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.ops.source import Source
 from loihic.sim.simulator import simulate
 
@@ -40,4 +40,4 @@ def uniform_rates(graph: HardwareGraph, rate: float) -> dict[str, Array]:
 
 def senders(graph: HardwareGraph) -> list[str]:
     """Populations and Sources."""
-    return [name for name, node in graph.nodes.items() if isinstance(node, Compartment | Source)]
+    return [name for name, node in graph.nodes.items() if isinstance(node, Population | Source)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loihic.ir.graph import HardwareGraph
-from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
+from loihic.ops.population import Population
 from loihic.ops.source import Sink
 from loihic.ops.synapse import Synapse
 
@@ -51,9 +51,9 @@ def sender(graph: HardwareGraph, name: str) -> tuple[str, int]:
     return source, delay
 
 
-def populations(graph: HardwareGraph) -> dict[str, Compartment]:
+def populations(graph: HardwareGraph) -> dict[str, Population]:
     """Every population, by name."""
-    return {name: node for name, node in graph.nodes.items() if isinstance(node, Compartment)}
+    return {name: node for name, node in graph.nodes.items() if isinstance(node, Population)}
 
 
 def read_by_host(graph: HardwareGraph) -> tuple[str, ...]:

@@ -10,9 +10,8 @@ import numpy as np
 
 from loihic.errors import Diagnostic
 from loihic.ir.node import Array
-from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.ops.source import Source
-from loihic.ops.traits import Emit
 from loihic.partition.greedy import DoesNotFitError
 from loihic.partition.layouts import choose_layout
 from loihic.partition.partitioner import Partitioner, TooManyCoresError
@@ -107,8 +106,8 @@ def _delays(network: Network) -> Iterator[Diagnostic]:
 def _payloads(network: Network) -> Iterator[Diagnostic]:
     """Messages with a payload, on a chip whose spikes carry none."""
     for name, node in network.graph.nodes.items():
-        graded = (isinstance(node, Compartment) and node.emit is not Emit.SPIKE) or (
-            isinstance(node, Source) and (node.low, node.high) != (0, 1))
+        graded = (isinstance(node, Population) and node.has_payload) or (
+            isinstance(node, Source) and node.message_range != (0, 1))
         heard = any(one.source == name for one in network.connections)
         if graded and heard and not network.limits.graded:
             yield Diagnostic(

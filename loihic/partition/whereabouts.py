@@ -9,7 +9,7 @@ import numpy as np
 
 from loihic.errors import InputError, fail
 from loihic.ir.graph import HardwareGraph
-from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
 from loihic.partition.plan import Plan
@@ -130,7 +130,7 @@ def element_at(plan: Plan, node: str, flat: int) -> tuple[int, int] | None:
         node: a population; or a synapse group, of which an element is what it adds to one neuron.
         flat: the element's number in C order.
     """
-    if isinstance(plan.graph.nodes[node], Compartment):
+    if isinstance(plan.graph.nodes[node], Population):
         return plan.partition.locate(node, flat)
     if isinstance(plan.graph.nodes[node], Synapse):
         (target,) = _ends(plan.graph, node)
@@ -144,7 +144,7 @@ def _ends(graph: HardwareGraph, node: str) -> list[str]:
     ahead = [node]
     while ahead:
         name = ahead.pop()
-        if isinstance(graph.nodes[name], Compartment | Sink):
+        if isinstance(graph.nodes[name], Population | Sink):
             found.append(name)
         else:
             ahead += [edge.dst for edge in graph.outgoing[name]]

@@ -24,6 +24,8 @@ def choose_dt(graph: AnyGraph, wanted: float | None) -> tuple[float, str]:
         return wanted, "given"
     if graph.dt is not None:
         return graph.dt, "from the graph's metadata"
+    if Fact.WHOLE in graph.facts:
+        return 1.0, "one step is one input"
     neurons = [node for node in graph.nodes.values() if isinstance(node, ContinuousNeuron)]
     taus = [float(np.min(getattr(node, tau), initial=np.inf)) for node in neurons for tau in node.taus]
     if min(taus, default=np.inf) > 1.0:

@@ -13,6 +13,7 @@ from scipy import sparse
 from loihic.errors import Diagnostic
 from loihic.ir.graph import Edge, Fact, HardwareGraph
 from loihic.ir.node import HardwareNode
+from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
 from loihic.ops.dense_synapse import DenseSynapse
@@ -130,8 +131,8 @@ def _largest_message(graph: HardwareGraph, source: str, node: Synapse) -> int:
     while isinstance(graph.nodes[source], DelayLine):
         source = graph.incoming[source][0].src
     sender = graph.nodes[source]
-    if isinstance(sender, Source):
-        return max(abs(sender.low), abs(sender.high))
+    if isinstance(sender, Source | Activation):
+        return max(-sender.message_range[0], sender.message_range[1])
     assert isinstance(sender, Compartment)  # nothing else sends to a synapse
     if sender.emit is Emit.STATE:
         return STATE_LIMIT >> sender.out_shift

@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from loihic.errors import Diagnostic
 from loihic.ir.graph import Edge, Fact
-from loihic.ir.linear import IdentityMap, LinearMap, add, compose
+from loihic.ir.linear import IdentityMap, compose, diagonal
 from loihic.ir.node import Array, Shape, SourceNode, merged_origins
 from loihic.ledger import Loss
 from loihic.ops.delay import StepDelay
+from loihic.ops.elementwise import Elementwise
 from loihic.ops.mapping import Map
+from loihic.ops.matrix import Matrix
 from loihic.ops.neuron import Neuron, neuron
 from loihic.ops.ports import Input, Output
+from loihic.ops.quantiser import Stepwise
 from loihic.ops.traits import Emit, LinearNode, Reset
+from loihic.ops.window_max import WindowMax
+from loihic.passes.levels import Climbed, LevelPoints, columns_of, prepared_inputs
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
-
-
-@dataclass(frozen=True)
-class Path:
-    """One linear way from a point (an Input, neuron or delay line) to where it is used."""
-
-    linear: LinearMap
-    origins: tuple[str, ...] = ()
-
-
-@dataclass
-class Arriving:
-    """What adds up at a node: paths by (source, delay in steps), and a constant."""
-
-    paths: dict[tuple[str, int], Path] = field(default_factory=dict)
-    constant: Array | float = 0.0
-
-    def put(self, source: str, delay: int, path: Path) -> None:
-        """Add a path; parallel paths of the same delay become one."""
-        old = self.paths.get((source, delay))
-        if old is not None:
-            path = Path(add(old.linear, path.linear), merged_origins(old.origins, path.origins))
-        self.paths[source, delay] = path
+from loihic.passes.paths import Arriving, Path, composed_unit
+from loihic.passes.staircases import Scaled, UnfitError, merged
 
 
 @register_pass
 @dataclass(frozen=True, kw_only=True)
 class Fuse(Pass):
-    """Leaves Inputs, Maps, centred Neurons, delay lines and Outputs, alternating points and Maps.
+    """Leaves Inputs, Maps, centred Neurons, Staircases, delay lines and Outputs, alternating points and Maps.
 
     Exact: linear maps compose, constants travel through them into the current of the neuron behind (into its voltage
-    where the current has no memory), v_reset and v_leak go by a change of coordinates, r and w_in into the maps.
+    where the current has no memory), v_reset and v_leak go by a change of coordinates, r and w_in into the maps;
+    functions before a quantiser become its thresholds, maxima the sums of clipped differences.
     """
 
     name: ClassVar[str] = "fuse"
@@ -63,7 +49,7 @@ def is_point(node: SourceNode) -> bool:
     """Whether a node stays a node of its own; a uniform delay becomes the edges' delay instead."""
     if isinstance(node, StepDelay):
         return not _is_uniform(node)
-    return isinstance(node, Input | Neuron | Output)
+    return isinstance(node, Input | Neuron | Output | Stepwise | WindowMax)
 
 
 def _is_uniform(node: StepDelay) -> bool:
@@ -80,13 +66,21 @@ class _Fuser:
         self.shapes: dict[str, Shape] = {}
         self.edges: list[Edge] = []
         self.memo: dict[str, Arriving] = {}
+        self.prepared = prepared_inputs(graph)
+        self.levels = LevelPoints(graph, {steps: name for name, (steps, _) in self.prepared.items()})
 
     def fused(self) -> AnyGraph:
         for name, node in self.graph.nodes.items():
             if not is_point(node):
                 continue
             if isinstance(node, Input):
-                self._place(name, node, node.shape)
+                _, preparation = self.prepared.get(name, ("", None))
+                self._place(name, replace(node, preparation=preparation), node.shape)
+            elif isinstance(node, Stepwise):
+                if name not in self.levels.inputs:
+                    self._place_levels(name, self.graph.shapes[name], self._arriving(name), node)
+            elif isinstance(node, WindowMax):
+                self._place_maxima(name, node, self._arriving(name))
             elif isinstance(node, Neuron):
                 self._place_neuron(name, node, self._arriving(name))
             elif isinstance(node, Output):
@@ -109,7 +103,8 @@ class _Fuser:
             source = self.graph.nodes[edge.src]
             if is_point(source):
                 shape = self.graph.shapes[edge.src]
-                total.put(edge.src, edge.delay, Path(IdentityMap(in_shape=shape, out_shape=shape)))
+                point = self.levels.inputs.get(edge.src, edge.src)
+                total.put(point, edge.delay, Path(IdentityMap(in_shape=shape, out_shape=shape), unit=np.ones(shape)))
                 continue
             through = self._leaving(edge.src)
             for (point, delay), path in through.paths.items():
@@ -117,6 +112,7 @@ class _Fuser:
             if edge.delay:
                 self._note_early_bias(edge.src, edge.delay, through.constant)
             total.constant = total.constant + through.constant
+            total.stages += through.stages  # of one edge at most: a function's value is quantised before it is added
         self.memo[name] = total
         return total
 
@@ -138,11 +134,18 @@ class _Fuser:
             out.paths = {(point, delay + steps): path for (point, delay), path in arriving.paths.items()}
             out.constant = arriving.constant
             return out
+        if isinstance(node, Elementwise):
+            return replace(arriving, stages=merged(arriving.stages, node))
         assert isinstance(node, LinearNode)
+        if arriving.stages:
+            gain, bias = diagonal(node.linear_map(self.graph.shapes[name])), node.constant()
+            factor, shift = np.ones(()) if gain is None else gain, np.zeros(()) if bias is None else bias
+            return replace(arriving, stages=merged(arriving.stages, Scaled(gain=factor, shift=shift)))
         shape = next(self.graph.shapes[edge.src] for edge in self.graph.incoming[name])
         linear = node.linear_map(shape)
         for (point, delay), path in arriving.paths.items():
-            out.put(point, delay, Path(compose(linear, path.linear), merged_origins(path.origins, node.origins)))
+            unit = composed_unit(linear, node.unit if isinstance(node, Matrix) else None, path.unit)
+            out.put(point, delay, Path(compose(linear, path.linear), merged_origins(path.origins, node.origins), unit))
         constant = np.asarray(0.0)
         if np.any(arriving.constant):
             constant = linear.apply(np.broadcast_to(arriving.constant, shape)[None])[0]
@@ -162,16 +165,59 @@ class _Fuser:
             self._connect(point, name, delay, Path(linear.reshaped(out_shape=node.shape) if
                                                    linear.out_shape != node.shape else linear, path.origins))
 
-    def _connect(self, point: str, target: str, delay: int, path: Path) -> None:
-        """Put a Map between two points."""
+    def _place_levels(self, name: str, shape: Shape, arriving: Arriving, steps: Stepwise) -> None:
+        """A quantiser, with everything before it since the sum, becomes a Staircase."""
+        try:
+            settled = self.levels.climb(name, shape, arriving, steps, self.context.options.widths)
+        except UnfitError as error:
+            self.context.report(Diagnostic(
+                code="LHC411", message="the quantiser is no staircase of a sum", node=name, param=str(error),
+                help="put a quantiser of up to 12 bits behind each function that is no clip; the function must rise"))
+            self._place(name, steps, shape)
+            return
+        self._place_climbed(name, settled, shape)
+
+    def _place_climbed(self, name: str, settled: Climbed, shape: Shape) -> None:
+        """A Staircase and the Maps into it; what rounding lost is written down."""
+        self._place(name, settled.node, shape)
+        for ((point, delay), path), linear, bits, error in settled.ways:
+            label = self._connect(point, name, delay, replace(path, linear=linear), bits)
+            if error:
+                self.context.ledger.add(Loss(
+                    node=label, kind="weights", param="weight", wanted="real numbers", actual=f"{bits} bits",
+                    error=error, why="rounded to whole units; relative root mean square error"))
+
+    def _place_maxima(self, name: str, node: WindowMax, arriving: Arriving) -> None:
+        """max(a, b) = b + relu(a - b), pair by pair: populations of differences, and one of the maxima."""
+        origins, shape = node.origins, node.shape
+        level = self.levels.of_sum(arriving)
+        rivals = [arriving.selected(column) for column in columns_of(node.windows)]
+        count = 0
+        while len(rivals) > 1:
+            winners = []
+            for first, second in zip(rivals[::2], rivals[1::2], strict=False):
+                count += 1
+                label = self.graph.unused(f"{name}.gain{count}")
+                ahead = level.relay(shape, origins, 0, level.high - level.low, f"gain of {name}")
+                self.levels.placed[label] = ahead
+                self._place_levels(label, shape, first.minus(second), ahead)
+                winners.append(second.plus(label, shape))
+            rivals = winners + rivals[len(rivals) - len(rivals) % 2 :]
+        most = level.relay(shape, origins, level.low, level.high, "greatest")
+        self.levels.placed[name] = most
+        self._place_levels(name, shape, rivals[0], most)
+
+    def _connect(self, point: str, target: str, delay: int, path: Path, bits: str = "") -> str:
+        """Put a Map between two points; returns its name."""
         base = path.origins[-1] if path.origins else f"{point}->{target}"
         name, count = base, 1
         while name in self.nodes or (name in self.graph.nodes and is_point(self.graph.nodes[name])):
             count += 1
             name = f"{base}#{count}"
         origins = path.origins or (point, target)
-        self._place(name, Map(origins=origins, linear=path.linear), path.linear.out_shape)
+        self._place(name, Map(origins=origins, linear=path.linear, bits=bits), path.linear.out_shape)
         self.edges += [Edge(src=point, dst=name, delay=delay), Edge(src=name, dst=target)]
+        return name
 
     def _connect_plain(self, name: str, origins: tuple[str, ...]) -> None:
         """Feed a node that takes one source as it is; otherwise a relay adds up what arrives."""
@@ -196,5 +242,27 @@ class _Fuser:
         self.edges.append(Edge(src=label, dst=name))
 
     def _place_output(self, name: str, node: Output) -> None:
-        self._place(name, replace(node, shape=self.graph.shapes[name]), self.graph.shapes[name])
-        self._connect_plain(name, node.origins)
+        shape = self.graph.shapes[name]
+        if Fact.WHOLE in self.graph.facts:
+            node = self._place_sums(name, node, shape)
+        else:
+            self._connect_plain(name, node.origins)
+        self._place(name, replace(node, shape=shape), shape)
+
+    def _place_sums(self, name: str, node: Output, shape: Shape) -> Output:
+        """Feed an Output of a network of whole numbers: from the point that it hears, or by neurons that pass sums on.
+
+        What of a constant is no whole number of the sums' units is left for the host to add.
+        """
+        arriving = self._arriving(name)
+        if len(arriving.paths) == 1 and not np.any(arriving.constant):
+            ((point, delay), path), = arriving.paths.items()
+            if path.linear.is_identity and delay == 0 and point not in self.prepared:
+                self.edges.append(Edge(src=point, dst=name))
+                return node
+        label = self.graph.unused(f"{name}.sum")
+        origins = merged_origins(*(path.origins for path in arriving.paths.values()), node.origins)
+        climbed, rest = self.levels.summed(arriving, shape, self.context.options.widths, origins)
+        self._place_climbed(label, climbed, shape)
+        self.edges.append(Edge(src=label, dst=name))
+        return replace(node, offset=node.offset + rest / node.scale)

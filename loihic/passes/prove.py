@@ -11,7 +11,7 @@ from loihic.golden import golden_input
 from loihic.ir.graph import Fact, HardwareGraph
 from loihic.ir.node import Array
 from loihic.ledger import Loss
-from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
 from loihic.options import Options
@@ -58,10 +58,10 @@ def _inputs(graph: HardwareGraph, options: Options) -> dict[str, Array]:
             data = options.calibration[name]
             samples = int(np.clip(WORK / (cost * data.shape[1]), 1, min(SAMPLES, len(data))))
             chosen = data[np.linspace(0, len(data) - 1, samples).astype(int)]
-            values = np.clip(node.encode(chosen), node.low, node.high)  # a run would refuse what lies outside
+            values = np.clip(node.levels(chosen), node.low, node.high)  # a run would refuse what lies outside
         else:
             values = golden_input(node.shape, (node.low, node.high), options.golden_steps, options.seed + index)[None]
-        found[name] = values[:, : max(1, int(WORK / (cost * len(values))))]
+        found[name] = node.sent(values[:, : max(1, int(WORK / (cost * len(values))))])
     return found
 
 
@@ -74,7 +74,7 @@ def _multiplications(graph: HardwareGraph) -> int:
 def _entry(proof: StateProof, graph: HardwareGraph, data: str) -> Loss:
     """A state that is not proven, for the ledger: in integers, and in real units where it has one."""
     node = graph.nodes[proof.node]
-    unit = float(np.broadcast_to(node.unit, node.shape)[proof.index]) if isinstance(node, Compartment) else None
+    unit = float(np.broadcast_to(node.unit, node.shape)[proof.index]) if isinstance(node, Population) else None
 
     def amount(value: float) -> str:
         return f"{value:.4g}" if unit is None else f"{value:.4g} ({value * unit:.4g} real)"

@@ -70,7 +70,7 @@ def lowered(settled: Populations, context: CompileContext) -> HardwareGraph:
         elif isinstance(node, Output):
             source = settled.graph.incoming[name][0].src
             nodes[name] = Sink(origins=node.origins, shape=node.shape,
-                               scale=float(settled.message(source).scale))
+                               scale=np.asarray(settled.message(source).scale))
     edges = [*settled.graph.edges, *(_moved(edge, twins) for edge in settled.graph.edges
                                   if edge.src in twins or edge.dst in twins)]
     return Graph(nodes=nodes, edges=tuple(edges), shapes=shapes, facts=settled.graph.facts, dt=settled.graph.dt)

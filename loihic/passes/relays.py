@@ -11,10 +11,10 @@ from loihic.errors import Diagnostic
 from loihic.ir.graph import Edge, HardwareGraph
 from loihic.ir.node import HardwareNode, Shape
 from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.ops.source import Source
 from loihic.ops.sparse_synapse import SparseSynapse
 from loihic.ops.synapse import SignMode
-from loihic.ops.traits import Emit
 from loihic.passes.manager import CompileContext
 from loihic.quant.fixed import DECAY_MAX
 
@@ -35,8 +35,8 @@ def insert_between(graph: HardwareGraph, edge: Edge, chain: Inserted) -> Hardwar
 def relay_chain(graph: HardwareGraph, edge: Edge, steps: int, start: int, context: CompileContext) -> HardwareGraph:
     """Delay the spikes of `edge` by `steps` through as many populations of Lava's LIF; graded messages are an error."""
     shape, sender = graph.shapes[edge.src], graph.nodes[edge.src]
-    binary = (isinstance(sender, Source) and (sender.low, sender.high) == (0, 1)) or (
-        isinstance(sender, Compartment) and sender.emit is Emit.SPIKE)
+    binary = (isinstance(sender, Source) and sender.message_range == (0, 1)) or (
+        isinstance(sender, Population) and not sender.has_payload)
     if not binary:
         context.report(Diagnostic(
             code="LHC402", message="graded messages must wait, and Lava's LIF passes on spikes only", node=edge.src,

@@ -13,6 +13,7 @@ from loihic.ir.node import HardwareNode
 from loihic.ledger import Loss
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
+from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
@@ -72,7 +73,7 @@ class Retime(Pass):
                context: CompileContext) -> HardwareGraph:
         """Delay what would come too early, and tell populations and Sinks their latencies."""
         for name, node in graph.nodes.items():
-            if isinstance(node, Compartment) and not graph.incoming[name]:  # starts just in time, not as soon as it can
+            if isinstance(node, Population) and not graph.incoming[name]:  # starts just in time, not as soon as it can
                 latency[name] = min(latency[k.dst] + k.meant - k.needed for k in links if k.src == name)
         graph = graph.with_(
             nodes={name: _started(node, latency.get(name, 0)) for name, node in graph.nodes.items()},
@@ -96,9 +97,9 @@ def _started(node: HardwareNode, latency: int) -> HardwareNode:
     """A node that knows its latency; a stock neuron that fires by its own bias counts up to its start."""
     if isinstance(node, Sink):
         return replace(node, latency=latency)
-    if not isinstance(node, Compartment):
+    if not isinstance(node, Population):
         return node
-    if node.stock and node.vbias_mant.any():
+    if isinstance(node, Compartment) and node.stock and node.vbias_mant.any():
         return replace(node, start=latency, v_init=-latency * node.vbias_mant)
     return replace(node, start=latency)
 

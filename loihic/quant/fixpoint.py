@@ -9,8 +9,10 @@ import numpy as np
 
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.linear import LinearMap
+from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
+from loihic.ops.population import Population
 from loihic.ops.source import Source
 from loihic.ops.synapse import Synapse
 from loihic.quant.reach import STATE_MAX, NeuronReach, Span, neuron_reach, sent_within
@@ -31,7 +33,8 @@ class Reach:
     Attributes:
         sent: per node, what it sends; for a synapse, what it delivers.
         sums: per synapse, its sums before any wrap.
-        neurons: per population.
+        neurons: per Compartment.
+        totals: per Activation, the sums before any wrap.
     """
 
     def __init__(self, graph: HardwareGraph) -> None:
@@ -39,10 +42,11 @@ class Reach:
         self.maps = {name: linear_of(node) for name, node in graph.nodes.items() if isinstance(node, Synapse)}
         self.order = graph.sources_first()
         self.groups = {name: _parallel(graph, name) for name, node in graph.nodes.items()
-                       if isinstance(node, Compartment)}
+                       if isinstance(node, Population)}
         self.joint: dict[tuple[str, ...], LinearMap | None] = {}
         self.sums: dict[str, Span] = {}
         self.neurons: dict[str, NeuronReach] = {}
+        self.totals: dict[str, Span] = {}
         self.sent: dict[str, Span] = {name: _nothing(graph.shapes[name]) for name in graph.nodes}
         widened = self._grow()
         if widened:
@@ -96,7 +100,11 @@ class Reach:
         """What a node sends, given what the others do."""
         node = self.graph.nodes[name]
         if isinstance(node, Source):
-            return np.full(node.shape, min(node.low, 0.0)), np.full(node.shape, max(node.high, 0.0))
+            lowest, highest = node.message_range
+            return np.full(node.shape, min(lowest, 0.0)), np.full(node.shape, max(highest, 0.0))
+        if isinstance(node, Activation):
+            self.totals[name] = self._totals(name, node)
+            return np.full(node.shape, float(node.message_range[0])), np.full(node.shape, float(node.message_range[1]))
         if isinstance(node, Compartment):
             self.neurons[name] = neuron_reach(node, *self._arriving(name, node))
             return self.neurons[name].sent
@@ -111,7 +119,32 @@ class Reach:
         shape = self.graph.shapes[name]
         return low.reshape(shape), high.reshape(shape)
 
-    def _arriving(self, name: str, node: Compartment) -> Span:
+    def _totals(self, name: str, node: Activation) -> Span:
+        """The sums that an Activation applies its staircase to; of changes, those of the levels that they add up to."""
+        if not node.sigma:
+            return self._arriving(name, node)
+        least, most = np.zeros(node.shape), np.zeros(node.shape)
+        for edge in self.graph.incoming[name]:
+            synapse = self.graph.nodes[edge.src]
+            assert isinstance(synapse, Synapse)
+            below, above = accumulated(synapse, self.maps[edge.src], self._levels(edge.src))
+            factor = 2.0**synapse.exponent  # a right shift leaves nothing over: see `loihic.quant.whole`
+            least = least + below.reshape(node.shape) * factor
+            most = most + above.reshape(node.shape) * factor
+        return least, most
+
+    def _levels(self, name: str) -> Span:
+        """The levels that the changes which a synapse hears add up to; a change below the threshold is kept back."""
+        point = self.graph.incoming[name][0].src
+        while isinstance(self.graph.nodes[point], DelayLine):
+            point = self.graph.incoming[point][0].src
+        sender = self.graph.nodes[point]
+        assert isinstance(sender, Source | Activation)
+        shape = self.graph.shapes[point]
+        return (np.full(shape, min(sender.low, 0) - float(sender.vth)),
+                np.full(shape, max(sender.high, 0) + float(sender.vth)))
+
+    def _arriving(self, name: str, node: Population) -> Span:
         """The sum of what is delivered to a population."""
         least, most = np.zeros(node.shape), np.zeros(node.shape)
         for group in self.groups[name]:

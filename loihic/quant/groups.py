@@ -151,22 +151,6 @@ class Rows:
         return np.asarray(dense[np.repeat(np.arange(self.count), np.diff(self.starts)), self.columns])
 
 
-def per_message(linear: LinearMap, unit: Array) -> LinearMap:
-    """The map for messages of which 1 is worth `unit`: one number, or one per element of what arrives.
-
-    A convolution stays one for one number per channel, if it is not grouped.
-    """
-    if unit.size == 1:
-        return linear if np.all(unit == 1.0) else linear.scaled(unit.reshape(()))
-    if isinstance(linear, ConvMap) and linear.groups == 1 and np.all(unit == unit[:, :1, :1]):
-        return replace(linear, kernel=linear.kernel * unit[:, 0, 0][None, :, None, None])
-    linear = as_matrix(linear)
-    if isinstance(linear, DenseMap):
-        return replace(linear, matrix=linear.matrix * unit.reshape(1, -1))
-    assert isinstance(linear, SparseMap)
-    return replace(linear, matrix=sparse.csr_matrix(linear.matrix @ sparse.diags(unit.reshape(-1))))
-
-
 def column_units(rows: Rows, unit: Array) -> Array:
     """The worth of 1 in each column's messages: one number, or (columns,)."""
     if unit.size == 1:

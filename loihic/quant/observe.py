@@ -8,6 +8,7 @@ import numpy as np
 
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
+from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.synapse import Synapse
 from loihic.quant.fixed import ACTIVATION_SHIFT, wrap_bits, wrap_current
@@ -45,6 +46,8 @@ def observe_ranges(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int
             note(name, "sum", arriving << ACTIVATION_SHIFT)
             note(name, "u", u)
             note(name, "v", node.voltage(state, wrap_current(wrap_bits(u, 32))))
+        elif isinstance(node, Activation) and not node.rests(k):
+            note(name, "v", node.total(state, arriving))
         elif isinstance(node, Synapse):
             linear = maps[name]
             if linear is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
+from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit, Reset
@@ -92,6 +93,8 @@ def integer_ranges(graph: HardwareGraph, observed: Observed | None = None) -> tu
     for name, node in graph.nodes.items():
         if isinstance(node, Synapse):
             found.append(_proof(name, "sum", "wraps", reach.sums[name], accumulator_limit(node), seen))
+        elif isinstance(node, Activation):
+            found.append(_proof(name, "v", "wraps", reach.totals[name], STATE_MAX, seen))
         elif isinstance(node, Compartment):
             neurons = reach.neurons[name]
             found.append(_proof(name, "sum", "wraps", neurons.total, INT32_MAX, seen))

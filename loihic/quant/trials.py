@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loihic.ir.linear import LinearMap
+from loihic.ir.linear import LinearMap, columns_scaled
 from loihic.quant.fit import Group, fit
 from loihic.quant.formats import Format
-from loihic.quant.groups import per_message, with_values
+from loihic.quant.groups import with_values
 from loihic.quant.populations import Populations
 
 
@@ -39,7 +39,7 @@ def trial(settled: Populations, key: str, form: Format, whole: Group) -> Trial:
     made = settled.round(name, {key: group}, fitted)[0][key]
     rows = 1.0 / (settled.decays[name].gain * fitted.scales[settled.layouts[name].index])
     rounded = with_values(made.rows.linear, made.numbers).scaled(rows)
-    return Trial(error=fitted.error, linear=per_message(rounded, 1.0 / settled.unit(key)), words=made.words)
+    return Trial(error=fitted.error, linear=columns_scaled(rounded, 1.0 / settled.unit(key)), words=made.words)
 
 
 def estimates(settled: Populations, key: str, forms: Iterable[Format], size: int) -> dict[Format, float]:

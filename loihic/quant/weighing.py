@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from loihic.errors import Diagnostic
-from loihic.ir.linear import ConvMap
+from loihic.ir.linear import ConvMap, columns_scaled
 from loihic.ir.node import Array, Shape
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
@@ -17,7 +17,7 @@ from loihic.quant.decays import RoundedDecays
 from loihic.quant.fit import Demand, Fitted, Group
 from loihic.quant.formats import BYTES, Format
 from loihic.quant.grids import grid_steps
-from loihic.quant.groups import Rows, column_units, per_message, pruned
+from loihic.quant.groups import Rows, column_units, pruned
 from loihic.quant.moments import Moments
 from loihic.quant.neurons import is_plain
 from loihic.quant.ranges import Intervals
@@ -63,7 +63,7 @@ class Weigher(Wiring):
         name, _ = self.target(key)
         decays, layout = self.decays[name], self.layouts[name]
         unit = self.unit(key)
-        rows = Rows(linear=per_message(self.linears[key].scaled(decays.gain), unit))
+        rows = Rows(linear=columns_scaled(self.linears[key].scaled(decays.gain), unit))
         units = column_units(rows, unit)
         moments = self.statistics.moments.get(key) if self.adaptive else None
         importance: Array | float

@@ -14,7 +14,10 @@ from loihic.errors import LoihicError
 from loihic.files import write_atomic
 from loihic.ir.node import Node
 from loihic.ir.registry import hardware_ops, source_ops
+from loihic.ops.elementwise import Elementwise
+from loihic.ops.matrix import Matrix
 from loihic.ops.traits import ContinuousNeuron, NirNode, Reset
+from loihic.ops.window_max import WindowMax
 from loihic.options import Options
 from loihic.report.specimens import processes_of
 
@@ -33,9 +36,13 @@ outputs take ours. Between two populations there is one connection, whatever lin
 """
 GROUPS = {
     "NIR": "What a model may hold: every primitive of NIR 1.0.8, and nested `NIRGraph`s, which are inlined.",
+    "without spikes": "What the readers of ONNX and PyTorch graphs build. Every linear operator of theirs becomes a "
+                      "`Matrix`; functions and quantisers become thresholds, or a multiplication and a shift, of "
+                      "`loihic.Activation`.",
     "inside the compiler": "What passes turn a model into on the way; still in real numbers.",
     "hardware": "What a compiled program consists of; integers only.",
 }
+WITHOUT_SPIKES = (Elementwise, Matrix, WindowMax)
 
 
 def operator_groups() -> Mapping[str, Mapping[str, type[Node]]]:
@@ -43,7 +50,9 @@ def operator_groups() -> Mapping[str, Mapping[str, type[Node]]]:
     source = source_ops()
     return {
         "NIR": {op: cls for op, cls in source.items() if issubclass(cls, NirNode)},
-        "inside the compiler": {op: cls for op, cls in source.items() if not issubclass(cls, NirNode)},
+        "without spikes": {op: cls for op, cls in source.items() if issubclass(cls, WITHOUT_SPIKES)},
+        "inside the compiler": {op: cls for op, cls in source.items()
+                                if not issubclass(cls, (NirNode, *WITHOUT_SPIKES))},
         "hardware": dict(hardware_ops()),
     }
 

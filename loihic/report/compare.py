@@ -14,6 +14,7 @@ import numpy as np
 
 from loihic.errors import InputError, fail
 from loihic.ir.node import Array
+from loihic.ops.compartment import Compartment
 from loihic.ops.neuron import Neuron
 from loihic.program import Program
 from loihic.report.causes import Cause, find_cause
@@ -115,8 +116,9 @@ def compare(program: Program, x: Array | Mapping[str, Array] | None = None, *, t
     if first is not None:
         node = populations(program)[first.node]
         sample = run.real(slice(first.sample, first.sample + 1))
-        cause = find_cause(emulator, node, first, sample, tolerance,
-                           _counted(report, "looking for the cause", MAIN_SHARE, CAUSE_SHARE, 2 * len(LossKind)))
+        cause = Cause(kind=None) if not isinstance(node, Compartment) else find_cause(
+            emulator, node, first, sample, tolerance,
+            _counted(report, "looking for the cause", MAIN_SHARE, CAUSE_SHARE, 2 * len(LossKind)))
     chosen = run.effect_samples
     start = MAIN_SHARE + CAUSE_SHARE
     error, effects = kind_effects(
@@ -141,7 +143,8 @@ class _Run:
         self.meters = {name: PopulationMeter(name, node, self.steps, tau, keeps_sums=name in kept)
                        for name, node in nodes.items()}
         thresholds = {name: node.threshold for name, node in program.source.of(Neuron) if isinstance(node, Neuron)}
-        self.detectors = {name: Detector(name, node, thresholds[name], tolerance) for name, node in nodes.items()}
+        self.detectors = {name: Detector(name, node, thresholds.get(name, np.zeros(())), tolerance)
+                          for name, node in nodes.items()}
 
     def main(self, progress: Callable[[float], None]) -> None:
         """Run everything, chunk by chunk."""
@@ -189,7 +192,7 @@ class _Run:
 
     def real(self, part: slice) -> dict[str, Array]:
         """The inputs of some samples in real units."""
-        return {name: values[part] * self.program.inputs[name].scale for name, values in self.encoded.items()}
+        return {name: self.program.inputs[name].real(values[part]) for name, values in self.encoded.items()}
 
     @property
     def effect_samples(self) -> int:

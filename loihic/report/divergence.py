@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from loihic.ir.node import Array
+from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
-from loihic.ops.traits import Emit
+from loihic.ops.population import Population
 from loihic.quant.fixed import ACTIVATION_SHIFT
 from loihic.sim.lockstep import Trace
 
@@ -56,11 +57,11 @@ class Divergence:
 class Detector:
     """Watches one population for its first divergence, over chunks of samples.
 
-    Spikes must be equal. A graded output may be off by `tolerance` times the greatest that the population has sent in
-    that sample so far, and by one unit of the accumulated sum.
+    Spikes and levels must be equal. A graded output may be off by `tolerance` times the greatest that the population
+    has sent in that sample so far, and by one unit of the accumulated sum.
     """
 
-    def __init__(self, name: str, node: Compartment, threshold: Array, tolerance: float) -> None:
+    def __init__(self, name: str, node: Population, threshold: Array, tolerance: float) -> None:
         self.name, self.node, self.threshold = name, node, threshold
         self.tolerance = tolerance
         self.found: Divergence | None = None
@@ -68,12 +69,14 @@ class Detector:
 
     def differs(self, ours: Array, theirs: Array) -> Array:
         """Which elements (N, *shape) of a step differ; steps must be shown in order."""
-        if self.node.emit is not Emit.STATE:
+        if isinstance(self.node, Activation):
+            return np.asarray(np.abs(ours - theirs) > self.node.message_scale / 2)
+        if not self.node.is_graded:
             return np.asarray(ours != theirs)
         peak = np.abs(theirs).reshape(len(theirs), -1).max(axis=1, initial=0.0)
         self._peak = peak if self._peak is None else np.maximum(self._peak, peak)
         room = self.tolerance * self._peak.reshape(-1, *(1,) * len(self.node.shape))
-        return np.asarray(np.abs(ours - theirs) > np.maximum(room, self.node.unit * 2.0**ACTIVATION_SHIFT))
+        return np.asarray(np.abs(ours - theirs) > np.maximum(room, self.node.sum_unit))
 
     def add(self, t: int, first_sample: int, ours: Trace, theirs: Trace) -> None:
         """Take in input step `t` of a chunk whose first sample is `first_sample`."""
@@ -92,7 +95,7 @@ class Detector:
 
     def _charge(self, ours: Trace, theirs: Trace, at: tuple[int, ...]) -> float | None:
         silent = [trace for trace in (ours, theirs) if trace.out[at] == 0]
-        if self.node.emit is Emit.STATE or len(silent) != 1:
+        if not isinstance(self.node, Compartment) or self.node.is_graded or len(silent) != 1:
             return None
         real = self.threshold if silent[0] is theirs else (self.node.vth << ACTIVATION_SHIFT) * self.node.unit
         threshold = float(np.broadcast_to(real, self.node.shape)[at[1:]])

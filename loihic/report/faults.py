@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from loihic.ir.node import Array
-from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.ops.synapse import Synapse
 from loihic.program import Program
 from loihic.report.population import PopulationMeter
@@ -113,5 +113,5 @@ def _bits(program: Program, group: str) -> int:
                if isinstance(node, Synapse) and (node.group or name) == group)
 
 
-def _one_scale(node: Compartment) -> bool:
+def _one_scale(node: Population) -> bool:
     return node.unit.size == 1 and int(np.prod(node.shape)) > 1

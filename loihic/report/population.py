@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from loihic.ir.node import Array, Shape
-from loihic.ops.compartment import Compartment
+from loihic.ops.activation import Coding
+from loihic.ops.population import Population
 from loihic.ops.traits import Emit
 from loihic.report.spike_metrics import SignalError, VanRossum
 from loihic.sim.lockstep import Limits, Trace
@@ -23,7 +24,7 @@ class PopulationReport:
 
     Attributes:
         node, origins, shape: the population, the user's nodes it came from, its shape.
-        sends: ``spike``, ``multi`` or ``graded``, as in `Emit`.
+        sends: ``spike``, ``multi``, ``graded`` or ``sigma-delta``.
         latency: the hardware step that answers input step 0.
         sqnr_u, sqnr_v: signal over error of current and voltage, dB.
         sqnr_out: the same of graded outputs; None for spikes.
@@ -59,8 +60,8 @@ class PopulationReport:
 
     @property
     def is_graded(self) -> bool:
-        """Whether it sends its voltage rather than spikes."""
-        return self.sends == Emit.STATE.value
+        """Whether it sends numbers rather than spikes."""
+        return self.sends in (Emit.STATE.value, Coding.SIGMA_DELTA.value)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -78,9 +79,9 @@ class PopulationMeter:
         sums: what each neuron sent in each sample, integers and floats, by chunk; only where `keeps_sums`.
     """
 
-    def __init__(self, name: str, node: Compartment, steps: int, tau: float, *, keeps_sums: bool) -> None:
+    def __init__(self, name: str, node: Population, steps: int, tau: float, *, keeps_sums: bool) -> None:
         self.name, self.node, self.steps, self.keeps_sums = name, node, steps, keeps_sums
-        self.graded = node.emit is Emit.STATE
+        self.graded = node.is_graded
         self.errors = {state: SignalError() for state in Trace._fields}
         self.trains = VanRossum(tau)
         self.samples = self.mismatched = 0
@@ -131,7 +132,7 @@ class PopulationMeter:
         entries = max(self.samples * self.steps * self.float_counts.size, 1)
         size = max(self.samples * self.float_counts.size, 1)
         return PopulationReport(
-            node=self.name, origins=self.node.origins, shape=self.node.shape, sends=self.node.emit.value,
+            node=self.name, origins=self.node.origins, shape=self.node.shape, sends=self.node.sends,
             latency=self.node.start, sqnr_u=self.errors["u"].sqnr, sqnr_v=self.errors["v"].sqnr,
             sqnr_out=self.errors["out"].sqnr if self.graded else None,
             float_spikes=spikes, integer_spikes=found, float_rate=spikes / entries, integer_rate=found / entries,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.program import Program
 from loihic.quant.proofs import StateProof, Verdict
 
@@ -36,6 +36,6 @@ def range_line(program: Program) -> str:
 def _real_limit(program: Program, proof: StateProof) -> float:
     """The limit in the trained network's units, for a population; in integers for an accumulator."""
     node = program.graph.nodes[proof.node]
-    if not isinstance(node, Compartment):
+    if not isinstance(node, Population):
         return proof.limit
     return proof.limit * float(np.broadcast_to(node.unit, node.shape)[proof.index])

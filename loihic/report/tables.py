@@ -12,11 +12,10 @@ from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
 from loihic.ir.text import flow_order
 from loihic.ledger import Ledger
-from loihic.ops.compartment import Compartment
 from loihic.ops.conv_synapse import ConvSynapse
+from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
-from loihic.ops.traits import Emit
 from loihic.partition.plan import Plan
 from loihic.program import Program, Result
 from loihic.report.plan_words import plural
@@ -97,7 +96,7 @@ def answering_step(graph: HardwareGraph, name: str) -> int:
         node = graph.nodes[name]
         if isinstance(node, Source):
             return 0
-        if isinstance(node, Compartment):
+        if isinstance(node, Population):
             return node.start
         if isinstance(node, Sink):
             return node.latency
@@ -127,9 +126,15 @@ def port_rows(program: Program) -> list[tuple[str, str]]:
         kind = "whole numbers" if source.exact else f"rounded to multiples of {source.scale:.4g}"
         rows.append((f"input {name}", f"{source.shape}, {low:g} to {high:g}, {kind}"))
     for name, sink in program.outputs.items():
-        graded = f"graded, in units of {sink.scale:.4g}" if is_graded(program, name) else "spikes"
+        graded = f"graded, in units of {_span(sink.scale)}" if is_graded(program, name) else "spikes"
         rows.append((f"output {name}", f"{sink.shape}, {graded}, latency {sink.latency} steps"))
     return rows
+
+
+def _span(values: Array) -> str:
+    """One number, or the least and the greatest."""
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def ledger_rows(ledger: Ledger) -> list[tuple[str, ...]]:
@@ -174,8 +179,8 @@ def is_graded(program: Program, output: str) -> bool:
             break
         name = feeds[0].src
         node = graph.nodes[name]
-        if isinstance(node, Compartment):
-            return node.emit is Emit.STATE
+        if isinstance(node, Population):
+            return node.is_graded
     return True
 
 
@@ -207,7 +212,8 @@ def program_json(program: Program) -> dict[str, Any]:
         "latency": program.latency,
         "inputs": {name: {"shape": list(node.shape), "low": node.low * node.scale, "high": node.high * node.scale,
                           "scale": node.scale, "exact": node.exact} for name, node in program.inputs.items()},
-        "outputs": {name: {"shape": list(node.shape), "scale": node.scale, "latency": node.latency}
+        "outputs": {name: {"shape": list(node.shape), "scale": node.scale.tolist(), "offset": node.offset.tolist(),
+                           "latency": node.latency}
                     for name, node in program.outputs.items()},
         "nodes": [asdict(row) for row in rows],
         "bits": {row.name: row.weight_bits for row in rows if row.weight_bits is not None},

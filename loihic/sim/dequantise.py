@@ -7,19 +7,15 @@ from functools import reduce
 import numpy as np
 
 from loihic.ir.graph import HardwareGraph, SourceGraph
-from loihic.ir.linear import LinearMap, add, compose
+from loihic.ir.linear import LinearMap, add, columns_scaled, compose
 from loihic.ir.node import Array
-from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
 from loihic.ops.mapping import Map
+from loihic.ops.population import Population
 from loihic.ops.source import Source
 from loihic.ops.synapse import Synapse
-from loihic.ops.traits import Emit
-from loihic.quant.fixed import ACTIVATION_SHIFT
-from loihic.quant.groups import per_message, values_of
+from loihic.quant.groups import values_of
 from loihic.quant.sums import linear_of
-
-SUM_UNIT = float(1 << ACTIVATION_SHIFT)  # units of u and v in one unit of the accumulated sum
 
 
 class Dequantiser:
@@ -37,8 +33,8 @@ class Dequantiser:
         node = self.graph.nodes[point]
         if isinstance(node, Source):
             return np.asarray(node.scale)
-        if isinstance(node, Compartment):
-            return node.unit * 2.0**node.out_shift if node.emit is Emit.STATE else np.ones(())
+        if isinstance(node, Population):
+            return node.message_scale
         return self.message_scale(self.source.incoming[point][0].src)  # a delay line passes on
 
     def sum_unit(self, name: str) -> Array:
@@ -46,8 +42,8 @@ class Dequantiser:
         target = self.source.outgoing[name][0].dst
         node, population = self.source.nodes[name], self.graph.nodes[target]
         assert isinstance(node, Map)
-        assert isinstance(population, Compartment)
-        return np.broadcast_to(population.unit * SUM_UNIT, population.shape).reshape(node.linear.out_shape)
+        assert isinstance(population, Population)
+        return np.broadcast_to(population.sum_unit, population.shape).reshape(node.linear.out_shape)
 
     def parts(self, name: str) -> tuple[LinearMap, ...]:
         """The real weights of Map `name`, one map a synapse; they add up."""
@@ -62,13 +58,13 @@ class Dequantiser:
             if linear is None:
                 raise TypeError(f"{label}: {synapse.op} is not known to loihic.quant.sums.linear_of")
             rows = (unit * 2.0**synapse.exponent).reshape(linear.out_shape)
-            found.append(_fitted(per_message(linear.scaled(rows), 1.0 / scale), node.linear))
+            found.append(_fitted(columns_scaled(linear.scaled(rows), 1.0 / scale), node.linear))
         return tuple(found)
 
     def _through_relays(self, label: str, linear: LinearMap | None) -> LinearMap | None:
         """The map of a synapse and of those whose sums relays pass on to it; relays are not in the float graph."""
         source = self.graph.incoming[label][0].src
-        if linear is None or source in self.source.nodes or not isinstance(self.graph.nodes[source], Compartment):
+        if linear is None or source in self.source.nodes or not isinstance(self.graph.nodes[source], Population):
             return linear
         collecting = self.graph.nodes[self.graph.incoming[source][0].src]
         assert isinstance(collecting, Synapse)
@@ -95,7 +91,7 @@ class Dequantiser:
     def _started(self, point: str) -> int:
         """The step at which a point answers input step 0."""
         node = self.graph.nodes[point]
-        if isinstance(node, Compartment):
+        if isinstance(node, Population):
             return node.start
         if isinstance(node, DelayLine):
             (edge,) = self.source.incoming[point]

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from loihic.ir.graph import SourceGraph
 from loihic.ir.node import Array
+from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
+from loihic.ops.population import Population
 from loihic.ops.source import Sink
 from loihic.ops.traits import Emit, Reset
 from loihic.program import Program
 from loihic.quant.fixed import ACTIVATION_SHIFT, DECAY_UNITY, STATE_LIMIT, decode_bias, rsz
-from loihic.sim.reference import reference_steps
+from loihic.sim.reference import Moment, reference_steps
 from loihic.sim.simulator import simulate
 
 
@@ -65,6 +67,25 @@ class WatchedCompartment(Compartment):
         return sent
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WatchedActivation(Activation):
+    """An Activation that shows every step, with the level it stands at rather than the change, and counts wraps."""
+
+    watch: Callable[[int, Mapping[str, Array], Array], None]
+
+    def initial(self, batch: int) -> dict[str, Array]:
+        none = np.zeros((batch, *self.shape), dtype=np.int64)
+        return {**Activation.initial(self, batch), "wrapped": none, "clipped": none}
+
+    def step(self, state: dict[str, Array], a: Array, k: int) -> Array:
+        total = self.total(state, a)
+        sent = Activation.step(self, state, a, k)
+        if not self.rests(k):
+            state["wrapped"] = state["wrapped"] + (total != state["v"])
+            self.watch(k, state, state["told"] if self.delta else sent)
+        return sent
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How many steps of a run each neuron of a population spent beyond 24 bits, (N, *shape)."""
@@ -91,10 +112,10 @@ def lockstep(program: Program, graph: SourceGraph, encoded: Mapping[str, Array],
     return {name: Limits(state["wrapped"], state["clipped"]) for name, state in pair.last.items()}
 
 
-def populations(program: Program) -> dict[str, Compartment]:
+def populations(program: Program) -> dict[str, Population]:
     """The populations that the integers and the float graph share, in the order in which a step passes them."""
     found = ((name, program.graph.nodes.get(name)) for name in program.source.order())
-    return {name: node for name, node in found if isinstance(node, Compartment)}
+    return {name: node for name, node in found if isinstance(node, Population)}
 
 
 class _Pair:
@@ -102,9 +123,10 @@ class _Pair:
 
     def __init__(self, program: Program, graph: SourceGraph, encoded: Mapping[str, Array], visit: Visitor) -> None:
         self.populations = populations(program)
+        self.graph = graph
         self.visit = visit
         self.length = next(iter(encoded.values())).shape[1]
-        self.moments = reference_steps(graph, {name: x * program.inputs[name].scale for name, x in encoded.items()})
+        self.moments = reference_steps(graph, {name: program.inputs[name].real(x) for name, x in encoded.items()})
         self.waiting: dict[str, deque[Trace]] = {name: deque() for name in self.populations}
         self.last: dict[str, Mapping[str, Array]] = {}
         self.step = -1
@@ -114,18 +136,19 @@ class _Pair:
         self.watched = program.graph.with_(nodes={**nodes, **watched},
                                            edges=[edge for edge in program.graph.edges if edge.dst in nodes])
 
-    def _watched(self, name: str, node: Compartment) -> WatchedCompartment:
-        kept = {item.name: getattr(node, item.name) for item in fields(node)}
-        scale = node.unit * 2.0**node.out_shift if node.emit is Emit.STATE else np.ones(())
+    def _watched(self, name: str, node: Population) -> WatchedCompartment | WatchedActivation:
+        kept: dict[str, Any] = {item.name: getattr(node, item.name) for item in fields(node)}
+        scale, main = node.message_scale, node.states[0]
 
         def watch(k: int, state: Mapping[str, Array], sent: Array) -> None:
             self._advance(k)
             self.last[name] = state
             if node.start <= k < node.start + self.length:
-                ours = Trace(state["u"] * node.unit, state["v"] * node.unit, sent * scale)
+                ours = Trace(state[main] * node.unit, state["v"] * node.unit, sent * scale)
                 self.visit(name, k - node.start, ours, self.waiting[name].popleft())
 
-        return WatchedCompartment(**kept, watch=watch)
+        return WatchedActivation(**kept, watch=watch) if isinstance(node, Activation) else WatchedCompartment(
+            **kept, watch=watch)
 
     def _advance(self, k: int) -> None:
         """Let the float network take the steps up to `k`, as long as there is input."""
@@ -133,5 +156,13 @@ class _Pair:
             self.step += 1
             moment = next(self.moments)
             for name, line in self.waiting.items():
-                state = moment.states[name]
-                line.append(Trace(state["u"], state["v"], moment.sent[name]))
+                line.append(self._trace(moment, name))
+
+    def _trace(self, moment: Moment, name: str) -> Trace:
+        """A population of the floats; one without states is shown with the sum that reaches it."""
+        state = moment.states.get(name)
+        if state is not None:
+            return Trace(state["u"], state["v"], moment.sent[name])
+        feeds = [moment.sent[edge.src] for edge in self.graph.incoming[name]]
+        total = np.asarray(sum(feeds[1:], start=feeds[0])) if feeds else np.zeros_like(moment.sent[name])
+        return Trace(total, total, moment.sent[name])

@@ -11,10 +11,12 @@ import numpy as np
 from loihic.ir.graph import Graph
 from loihic.ir.node import Array
 from loihic.ops.delay import StepDelay
+from loihic.ops.elementwise import Elementwise
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
 from loihic.ops.traits import LinearNode
+from loihic.ops.window_max import WindowMax
 
 Observer = Callable[[str, Mapping[str, Array], Array], None]
 Listener = Callable[[str, Array], None]
@@ -116,5 +118,7 @@ def _step(graph: Graph[Any], name: str, states: dict[str, Any], x: Array) -> Arr
         bias = node.constant()
         return value if bias is None else value + bias
     if isinstance(node, Output):
-        return x.reshape(x.shape[0], *graph.shapes[name])
+        return node.apply(x.reshape(x.shape[0], *graph.shapes[name]))
+    if isinstance(node, Elementwise | WindowMax):
+        return node.apply(x)
     raise TypeError(f"{name}: {node.op} has no float step; discretise the graph first")

@@ -9,8 +9,8 @@ import numpy as np
 
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
-from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
+from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import Synapse
 
@@ -42,7 +42,7 @@ def simulate(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, r
     """
     batch, length = next(iter(inputs.values())).shape[:2] if inputs else (1, 0)
     connections = {n: node for n, node in graph.nodes.items() if isinstance(node, Synapse | DelayLine)}
-    neurons = {n: node for n, node in graph.nodes.items() if isinstance(node, Compartment)}
+    neurons = {n: node for n, node in graph.nodes.items() if isinstance(node, Population)}
     sources = {n: node for n, node in graph.nodes.items() if isinstance(node, Source)}
     sinks = {n: node for n, node in graph.nodes.items() if isinstance(node, Sink)}
     feeding = {n: [edge.src for edge in graph.incoming[n]] for n in graph.nodes}

@@ -26,7 +26,7 @@ def test_compile_json_is_one_object(call, model, folder):
     assert found["bits"]["fc"] == 6
     assert found["provenance"]["dt_source"] == "given"
     assert {node["name"] for node in found["nodes"]} >= {"input", "fc", "hidden.lif", "output"}
-    assert found["outputs"]["output"] == {"shape": [2], "scale": 1.0, "latency": 2}
+    assert found["outputs"]["output"] == {"shape": [2], "scale": 1.0, "offset": 0.0, "latency": 2}
     assert "weights" in found["ledger"]["summary"]
 
 

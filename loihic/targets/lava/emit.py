@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from scipy import sparse
 
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array, HardwareNode, Shape
+from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.conv_synapse import ConvSynapse
 from loihic.ops.delay_line import DelayLine
@@ -105,6 +107,23 @@ def _(node: Compartment, place: Place) -> LavaProcess:
         args[field] = to_lava(getattr(node, field), shape)
     args |= {"start": node.start, "reset": node.reset.value, "output": node.emit.value, "out_shift": node.out_shift}
     return LavaProcess(name=place.name, kind="loihic.Neuron", args=args)
+
+
+@emit_process.register
+def _(node: Activation, place: Place) -> LavaProcess:
+    shape = node.shape
+    args: dict[str, ArgValue] = {
+        "shape": lava_shape(shape), "low": node.low, "high": node.high, "rise": node.rise, "ties_even": node.ties_even,
+        "sigma": node.sigma, "delta": node.delta, "vth": node.vth, "start": node.start}
+    if node.thresholds is None:
+        args["thresholds"] = np.zeros((1, 0), dtype=np.int64)
+        args |= {key: to_lava(getattr(node, key), shape) for key in ("multiplier", "addend", "shift")}
+    else:
+        rows = node.thresholds.shape[:-1]
+        index = np.arange(prod(rows)).reshape(*rows, *[1] * (len(shape) - len(rows)))
+        args |= {"thresholds": node.thresholds.reshape(prod(rows), -1),
+                 "row": to_lava(np.broadcast_to(index, shape), shape)}
+    return LavaProcess(name=place.name, kind="loihic.Activation", args=args)
 
 
 def _synapse_args(node: Synapse) -> dict[str, ArgValue]:

@@ -18,7 +18,7 @@ from loihic.targets.lava.worker import Array, save_arrays
 
 HERE = Path(__file__).resolve().parent
 SCRIPT = "run.py"
-SCRIPTS = {"worker.py": SCRIPT, "processes.py": "processes.py", "compat.py": "compat.py"}
+SCRIPTS = {"worker.py": SCRIPT} | {name: name for name in ("processes.py", "activations.py", "compat.py")}
 FORMAT = "loihic-lava-export"
 
 README = """\

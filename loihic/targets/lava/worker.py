@@ -1,7 +1,7 @@
 """Runs the Lava network that a folder describes: ``python worker.py FOLDER [--hardware]``.
 
-A script of its own, which imports the standard library, numpy, lava and the two files beside it (compat.py,
-processes.py), so that a folder with copies of the three runs wherever lava-nc is installed. The folder holds
+A script of its own, which imports the standard library, numpy, lava and the three files beside it (compat.py,
+processes.py, activations.py), so that a folder with copies of the four runs wherever lava-nc is installed. It holds
 
 - network.json: ``steps``, ``samples``, ``processes``, ``connections``, ``taps``, ``probes`` (see `network.py` of
   loihic's Lava target); arrays are ``{"$tensor": KEY}``, shapes are lists;
@@ -81,7 +81,8 @@ def load_sibling(name: str) -> ModuleType:
 def process_class(kind: str) -> Any:
     """The class that `kind` names: ``loihic.NAME``, or a dotted path below ``lava.proc``; ValueError for others."""
     if kind.startswith("loihic."):
-        return getattr(load_sibling("processes"), kind.removeprefix("loihic."))
+        name = kind.removeprefix("loihic.")
+        return getattr(load_sibling("activations" if name == "Activation" else "processes"), name)
     if not kind.startswith("lava.proc."):
         raise ValueError(f"process kind {kind!r} is neither below lava.proc nor one of loihic's own")
     module, _, name = kind.rpartition(".")

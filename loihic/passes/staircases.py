@@ -1,0 +1,170 @@
+"""Staircases: everything between a whole sum and the next quantiser, as the sums at which the level rises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from loihic.ir.node import Array, Shape
+from loihic.ops.elementwise import Clip, Elementwise
+from loihic.ops.quantiser import Quantiser, Staircase, Stepwise
+from loihic.quant.steps import rises
+
+MOST_LEVELS = 1 << 12  # that are listed one by one
+MOST_STEPS = 1 << 26  # of all neurons of a population together
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scaled:
+    """gain x + shift behind a function, where it cannot move into the weights."""
+
+    gain: Array
+    shift: Array
+
+    def apply(self, x: Array) -> Array:
+        """The scaled numbers."""
+        return x * self.gain + self.shift
+
+
+Stage = Elementwise | Scaled
+
+
+class UnfitError(ValueError):
+    """A quantiser that is no staircase of a whole sum; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Climb:
+    """A quantiser behind a sum.
+
+    Attributes:
+        stages: functions in between, in order.
+        steps: the quantiser.
+        unit: real value of 1 in the sum.
+        direction: -1 where the whole sum is the negative of the real one.
+        constant: what is added to the sum, real.
+        shape: of the population.
+    """
+
+    stages: tuple[Stage, ...]
+    steps: Stepwise
+    unit: Array
+    constant: Array
+    shape: Shape
+    direction: Array = field(default_factory=lambda: np.ones(()))
+
+    def sign(self) -> Array | None:
+        """-1 where the sum must be negated for the level to rise with it; None where it rises everywhere.
+
+        Raises:
+            UnfitError: a function that does not rise.
+        """
+        sign = np.ones(())
+        for stage in (*self.stages, self.steps):
+            if isinstance(stage, Scaled):
+                sign = sign * np.where(stage.gain < 0, -1.0, 1.0)
+            elif not stage.rising:
+                raise UnfitError(f"{stage.op} does not rise with its input")
+        return None if np.all(sign > 0) else sign
+
+    def staircase(self, low: float, high: float) -> Staircase:
+        """The staircase, for whole sums within bounds.
+
+        Raises:
+            UnfitError: it has too many steps.
+        """
+        node = self.steps
+        rise = node.rise if isinstance(node, Staircase) else 1
+        levels = np.arange(node.low + rise, node.high + 1, rise)
+        rows = self._rows()
+        if len(levels) > MOST_LEVELS or len(levels) * int(np.prod(rows)) > MOST_STEPS:
+            return self._by_gain()
+        found = rises(self._level, levels, int(np.floor(low)), int(np.ceil(high)), rows)
+        unit = np.broadcast_to(_reduced(self.unit, self.shape), rows)
+        steps = np.moveaxis((found - 0.5) * unit, 0, -1)
+        if len(rows) > 1 and all(size == 1 for size in rows[1:]) and rows != self.shape:
+            steps = steps.reshape(rows[0], -1)
+        if steps.size == len(levels):
+            steps = steps.reshape(-1)
+        return Staircase(origins=node.origins, scale=node.scale, low=node.low, high=node.high, thresholds=steps,
+                         rise=rise, unit=self.unit, label=self.label())
+
+    def label(self) -> str:
+        """What it does, in a few words."""
+        names = [stage.op.lower() for stage in self.stages if isinstance(stage, Elementwise)]
+        return ", ".join([*names, f"levels {self.steps.low}..{self.steps.high}"])
+
+    def _level(self, total: Array) -> Array:
+        """The level of whole sums (steps, *rows)."""
+        node = self.steps
+        offset = self.constant / self.unit
+        if isinstance(node, Quantiser) and node.multiplier is not None and not self.stages and _is_whole(offset):
+            return node.level_of_sum(total + np.rint(offset))
+        x = total * (self.unit * self.direction) + self.constant
+        for stage in self.stages:
+            x = stage.apply(x)
+        return node.level(x)
+
+    def _rows(self) -> tuple[int, ...]:
+        """The shape of what differs between neurons, of the population's rank."""
+        arrays = [self.unit, self.direction, self.constant, self.steps.scale]
+        for stage in (*self.stages, self.steps):
+            arrays += [value for name in ("gain", "shift", "slope", "zero_point", "multiplier")
+                       if isinstance(value := getattr(stage, name, None), np.ndarray)]
+        rows = np.broadcast_shapes((1,) * len(self.shape), *(_reduced(one, self.shape).shape for one in arrays))
+        if isinstance(self.steps, Staircase) and self.steps.thresholds is not None:
+            own = self.steps.thresholds.shape[:-1]
+            rows = np.broadcast_shapes(rows, (*own, *[1] * (len(self.shape) - len(own))) if own else ())
+        # Levels by channel, or else by neuron: nothing between the two is stored.
+        return rows if all(size == 1 for size in rows[1:]) else self.shape
+
+    def _by_gain(self) -> Staircase:
+        """Levels too many to list: a gain and rounding, for quantisers behind nothing but clips."""
+        node, low, high = self.steps, self.steps.low, self.steps.high
+        if isinstance(node, Staircase) and node.thresholds is None and not self.stages:
+            return replace(node, offset=node.offset + self.constant * node.gain, unit=self.unit)
+        if not isinstance(node, Quantiser) or np.any(node.zero_point):
+            raise UnfitError(f"{high - low + 1} levels are too many to list")
+        gain, offset = 1.0 / node.scale * np.ones(()), self.constant / node.scale
+        for stage in self.stages:
+            if isinstance(stage, Scaled):
+                gain, offset = gain * stage.gain, offset * stage.gain + stage.shift / node.scale
+                continue
+            least, most = _limits(stage)
+            low = int(np.clip(np.ceil(np.max(least / node.scale) - 0.5), low, high))
+            high = int(np.clip(np.floor(np.min(most / node.scale) + 0.5), low, high))
+        return Staircase(origins=node.origins, scale=node.scale, low=low, high=high, gain=gain, offset=offset,
+                         rounding=node.rounding, unit=self.unit, label=self.label())
+
+
+def _limits(stage: Elementwise) -> tuple[float, float]:
+    """Within which a function passes its input on unchanged."""
+    if isinstance(stage, Clip):
+        return stage.low, stage.high
+    if stage.op == "Relu":
+        return 0.0, np.inf
+    raise UnfitError(f"{stage.op} before so many levels is not a clip")
+
+
+def _is_whole(values: Array) -> bool:
+    return bool(np.all(np.abs(values - np.rint(values)) <= 1e-6 * np.maximum(np.abs(values), 1.0)))
+
+
+def _reduced(values: Array, shape: Shape) -> Array:
+    """The array in the rank of the population, with axes of equal values cut to one."""
+    values = values.reshape(*[1] * (len(shape) - values.ndim), *values.shape)
+    for axis in range(values.ndim):
+        first = values.take([0], axis=axis)
+        if values.shape[axis] > 1 and np.all(values == first):
+            values = first
+    return values
+
+
+def merged(stages: Sequence[Stage], extra: Stage) -> tuple[Stage, ...]:
+    """The stages and one more; two scalings in a row become one."""
+    if stages and isinstance(extra, Scaled) and isinstance(last := stages[-1], Scaled):
+        both = replace(last, gain=last.gain * extra.gain, shift=last.shift * extra.gain + extra.shift)
+        return (*stages[:-1], both)
+    return (*stages, extra)

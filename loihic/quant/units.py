@@ -1,0 +1,148 @@
+"""Units: the real value of 1 in a neuron's sum, chosen so that every weight is a whole number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from loihic.ir.linear import ConvMap, LinearMap
+from loihic.ir.node import Array, Shape
+from loihic.quant.groups import Rows, storable, values_of, with_values
+
+WHOLE = 1e-6  # by which a quotient of floats may miss a whole number
+FINEST = 256  # parts that the finest of several units may have to be cut into
+LARGEST = (1 << 15) - 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Way:
+    """One linear way into a population.
+
+    Attributes:
+        linear: real weights per level of a message: A times the message's scale.
+        unit: where the weights are whole multiples of a unit, that unit, broadcastable to the output; else None.
+        bits: to which other weights are rounded.
+    """
+
+    linear: LinearMap
+    unit: Array | None
+    bits: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Settled:
+    """Whole weights of every way into a population.
+
+    Attributes:
+        unit: the real value of 1 in the sum: a number, or an array that broadcasts to the population's shape.
+        whole: per way, the whole weights.
+        errors: per way, the root mean square of what rounding changed, relative to the weights'.
+    """
+
+    unit: Array
+    whole: tuple[LinearMap, ...]
+    errors: tuple[float, ...]
+
+
+def settle(ways: Sequence[Way], shape: Shape) -> Settled:
+    """Choose a population's units and round its weights to them.
+
+    Where every way has the same unit nothing is lost. Ways whose units differ (the branches of a residual sum) share
+    the finest, cut into as many parts as make the others fit best. Real weights take the unit of their greatest.
+    """
+    stored = [storable(way.linear) for way in ways]
+    wanted = [_own_unit(way, linear, shape) for way, linear in zip(ways, stored, strict=True)]
+    unit = _common(stored, wanted, [way.unit is None for way in ways], shape)
+    whole, errors = [], []
+    for linear in stored:
+        rounded, error = _rounded(linear, unit, shape)
+        whole.append(rounded)
+        errors.append(error)
+    return Settled(unit=_squeezed(unit), whole=tuple(whole), errors=tuple(errors))
+
+
+def is_whole(linear: LinearMap, unit: Array, shape: Shape) -> bool:
+    """Whether the weights are whole multiples of a unit, up to rounding of floats."""
+    values = values_of(storable(linear)) / _per_weight(storable(linear), unit, shape)
+    return bool(np.all(np.abs(values - np.rint(values)) <= WHOLE * np.maximum(np.abs(values), 1.0)))
+
+
+def _own_unit(way: Way, linear: LinearMap, shape: Shape) -> Array:
+    """The unit of a way, of the population's shape; rows without weights have unit 0."""
+    rows = Rows(linear=linear)
+    peaks = _spread(rows.peaks, linear, shape)
+    if way.unit is not None:
+        return np.where(peaks > 0, np.broadcast_to(way.unit, linear.out_shape).reshape(shape), 0.0)
+    return peaks / max((1 << (way.bits - 1)) - 1, 1)
+
+
+def _common(stored: Sequence[LinearMap], units: Sequence[Array], free: Sequence[bool], shape: Shape) -> Array:
+    """The unit of each neuron; neurons under a shared kernel have the same."""
+    if all(np.array_equal(units[0], other) for other in units):
+        return np.where(units[0] > 0, units[0], _typical(units[0]))
+    fixed = [unit for unit, is_free in zip(units, free, strict=True) if not is_free] or list(units)
+    stacked = np.stack(fixed)
+    finest = np.where(stacked > 0, stacked, np.inf).min(axis=0)
+    finest = np.where(np.isfinite(finest), finest, 0.0)
+    for linear in stored:  # a kernel's rows cannot differ
+        if isinstance(linear, ConvMap):
+            axes = tuple(range(1, len(shape)))
+            finest = np.broadcast_to(finest.max(axis=axes, keepdims=True), shape)
+    finest = np.where(finest > 0, finest, _typical(finest))
+    return finest / _parts(stored, units, finest, shape)
+
+
+def _parts(stored: Sequence[LinearMap], units: Sequence[Array], finest: Array, shape: Shape) -> int:
+    """Into how many parts the finest unit is cut: the fewest that lose nothing, else those that lose least."""
+    peak = max(float(np.max(_spread(Rows(linear=linear).peaks, linear, shape) / finest, initial=0.0))
+               for linear in stored)
+    most = int(np.clip(LARGEST / max(peak, 1.0), 1, FINEST))
+    if all(np.all((unit == finest) | (unit == 0)) for unit in units):
+        return 1
+    errors = []
+    for parts in range(1, most + 1):
+        error = max(_rounded(linear, finest / parts, shape)[1] for linear in stored)
+        if error < WHOLE:
+            return parts
+        errors.append(error)
+    return int(np.argmin(errors)) + 1
+
+
+def _rounded(linear: LinearMap, unit: Array, shape: Shape) -> tuple[LinearMap, float]:
+    values = values_of(linear) / _per_weight(linear, unit, shape)
+    whole = np.rint(values)
+    power = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+    off = float(np.sqrt(np.mean((whole - values) ** 2))) if values.size else 0.0
+    error = off / power if power else off
+    return with_values(linear, whole), 0.0 if error < 1e-9 else error
+
+
+def _per_weight(linear: LinearMap, unit: Array, shape: Shape) -> Array:
+    """The unit at each weight, flat."""
+    full = np.broadcast_to(unit, shape).reshape(linear.out_shape)
+    rows = Rows(linear=linear)
+    return rows.spread(full.reshape(rows.count, -1)[:, 0] if rows.is_conv else full.reshape(-1))
+
+
+def _spread(rows: Array, linear: LinearMap, shape: Shape) -> Array:
+    """A number per row of a map given to every neuron, of the population's shape."""
+    if isinstance(linear, ConvMap):
+        rows = np.broadcast_to(rows[:, None, None], linear.out_shape)
+    return np.asarray(rows).reshape(shape)
+
+
+def _typical(units: Array) -> float:
+    """A unit for neurons without weights."""
+    found = units[units > 0]
+    return float(found.min()) if found.size else 1.0
+
+
+def _squeezed(values: Array) -> Array:
+    """The array with axes of equal values cut to one; a number where all are equal."""
+    for axis in range(values.ndim):
+        first = values.take([0], axis=axis)
+        if values.shape[axis] > 1 and np.array_equal(np.broadcast_to(first, values.shape), values):
+            values = first
+    return values.reshape(()) if values.size == 1 else values
