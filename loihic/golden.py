@@ -24,7 +24,7 @@ class InputRanges:
     """Per Input node: integer range, real range, scale, message bits, and a sample to observe ranges on."""
 
     integers: Mapping[str, tuple[int, int]]
-    scale: Mapping[str, float]
+    scale: Mapping[str, Array]
     bits: Mapping[str, int]
     exact: Mapping[str, bool]
     sample: Mapping[str, Array]
@@ -33,7 +33,8 @@ class InputRanges:
     @property
     def real(self) -> dict[str, tuple[float, float]]:
         """Least and greatest real value per input."""
-        return {name: (low * self.scale[name], high * self.scale[name]) for name, (low, high) in self.integers.items()}
+        return {name: (float(np.min(low * self.scale[name])), float(np.max(high * self.scale[name])))
+                for name, (low, high) in self.integers.items()}
 
     def source(self, name: str, node: Input) -> Source:
         """The integer port of an Input node."""
@@ -45,7 +46,7 @@ class InputRanges:
 def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
     """The ranges to compile for: declared, else calibrated, else binary spikes."""
     integers: dict[str, tuple[int, int]] = {}
-    scale: dict[str, float] = {}
+    scale: dict[str, Array] = {}
     bits: dict[str, int] = {}
     exact: dict[str, bool] = {}
     sample: dict[str, Array] = {}
@@ -54,7 +55,7 @@ def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
         data = options.calibration.get(name)
         if node.preparation is not None:
             steps = node.preparation.steps
-            integers[name], scale[name] = (steps.low, steps.high), float(steps.scale)
+            integers[name], scale[name] = (steps.low, steps.high), steps.scale
             bits[name], exact[name] = int(max(-steps.low, steps.high)).bit_length() + 1, False
             levels = node.preparation.levels(data) if data is not None else golden_input(
                 node.shape, integers[name], options.golden_steps, options.seed + index)[None]
@@ -72,9 +73,9 @@ def input_ranges(graph: Graph[Any], options: Options) -> InputRanges:
                 if size < max(-low, high):
                     low, high = max(low, -size), min(high, size)
                     clipped.add(name)
-            scale[name] = max(-low, high) / top
+            scale[name] = np.asarray(max(-low, high) / top)
         else:
-            scale[name] = 1.0
+            scale[name] = np.ones(())
         exact[name] = not real
         integers[name] = (int(np.floor(low / scale[name] + 1e-9)), int(np.ceil(high / scale[name] - 1e-9)))
         reach = max(-integers[name][0], integers[name][1])

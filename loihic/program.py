@@ -104,11 +104,11 @@ class Program:
                      help="compile with --input-range LO HI --input-bits 8, or with --calibration")
             low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
             if low < source.low or high > source.high:
-                scale = source.scale
+                least, most = (float(np.max(end * source.scale)) for end in (low, high))
                 fail("LHC111", f"input {name} leaves the range that the program was compiled for", node=name,
-                     param=f"values {low * scale:g}..{high * scale:g}, "
-                           f"compiled for {source.low * scale:g}..{source.high * scale:g}",
-                     help=f"compile with --input-range {low * scale:g} {high * scale:g}", error=InputError)
+                     param=f"values {least:g}..{most:g}, "
+                           f"compiled for {source.real_range[0]:g}..{source.real_range[1]:g}",
+                     help=f"compile with --input-range {least:g} {most:g}", error=InputError)
             encoded[name] = source.sent(integers)
         return encoded
 

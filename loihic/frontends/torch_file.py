@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ Reading = tuple[SourceGraph, dict[str, Any], tuple[Diagnostic, ...]]
 """A source graph; its provenance (no digest for what came from memory); and notes: what is left to the host."""
 
 _SPIKING = frozenset({"snntorch", "norse", "spikingjelly", "sinabs", "rockpool", "lava", "bindsnet", "slayerSNN"})
+_OPSET = 18
+"""What torch.onnx writes of itself; older versions it makes by a conversion that fails for some operators."""
 _EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,
                   ImportError)
 
@@ -119,13 +122,13 @@ def _evaluation(module: Any) -> Iterator[None]:
 
 def _from_brevitas(module: Any, inputs: tuple[Any, ...], label: str) -> Reading:
     """Through a QCDQ file, since the quantisers of Brevitas are no operators that torch.export knows."""
-    export = import_module("brevitas.export").export_onnx_qcdq
     read_onnx = import_module("loihic.frontends.onnx_reader").read_onnx
     with tempfile.TemporaryDirectory(prefix="loihic-") as folder:
         path = Path(folder) / f"{label}.onnx"
         try:
-            with _evaluation(module):
-                export(module, args=inputs, export_path=str(path))
+            with _evaluation(module), redirect_stdout(io.StringIO()):  # torch.onnx prints what it does
+                import_module("brevitas.export").export_onnx_qcdq(
+                    module, args=inputs, export_path=str(path), opset_version=_OPSET)
         except _EXPORT_ERRORS as error:
             fail("LHC401", "Brevitas cannot export the model as QCDQ", node=label, param=_first_line(error),
                  help="call brevitas.export.export_onnx_qcdq yourself, and compile the .onnx file")

@@ -23,7 +23,7 @@ from loihic.frontends.torch_values import (
 )
 from loihic.ir.node import Array, ShapeError
 
-_FLOATS = ("float", "bfloat")
+_REAL = ("float16", "bfloat16", "float32", "float64")
 _PADDING = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 Change = Callable[[Array], Any]
 
@@ -208,7 +208,10 @@ def same(site: Site, self: Any = None, input: Any = None, p: float = 0.0, train:
 def cast(site: Site, self: Any = None, input: Any = None, **_: Any) -> Tensor:
     """Another type of number; between types of real numbers it changes nothing."""
     found: Tensor = input if self is None else self
-    to_real = site.meta().dtype.startswith(_FLOATS)
+    to_real = site.meta().dtype in _REAL
+    if not to_real and not site.meta().dtype.startswith(("int", "uint", "bool")):
+        raise UnsupportedError("its numbers are neither real nor integers, or of 8 bits with an exponent",
+                               "quantise to integers")
     if isinstance(found, Constant):
         return found if to_real or found.array.dtype.kind in "iub" else Constant(array=np.trunc(found.array))
     x = signal_of(found)

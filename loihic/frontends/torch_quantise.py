@@ -33,7 +33,7 @@ from loihic.ops.quantiser import Quantiser
 def quantize_per_tensor(site: Site, input: Tensor, scale: Any, zero_point: Any, quant_min: Any, quant_max: Any,
                         dtype: str) -> Tensor:
     """Real numbers to integers."""
-    return _quantised(site, input, _single(scale, zero_point), _bounds(quant_min, quant_max))
+    return _quantised(site, input, _single(scale, zero_point), _bounds(quant_min, quant_max), dtype)
 
 
 @torch_op("quantized_decomposed.dequantize_per_tensor", integers=True, tail=True)
@@ -47,7 +47,7 @@ def dequantize_per_tensor(site: Site, input: Tensor, scale: Any, zero_point: Any
 def quantize_per_channel(site: Site, input: Tensor, scales: Tensor, zero_points: Tensor, axis: int, quant_min: int,
                          quant_max: int, dtype: str) -> Tensor:
     """The same with a scale per index of an axis."""
-    return _quantised(site, input, _along(input, scales, zero_points, axis), (quant_min, quant_max))
+    return _quantised(site, input, _along(input, scales, zero_points, axis), (quant_min, quant_max), dtype)
 
 
 @torch_op("quantized_decomposed.dequantize_per_channel", integers=True)
@@ -63,7 +63,8 @@ def quantize_affine(site: Site, input: Tensor, block_size: Sequence[int], scale:
     """The same with a scale per block."""
     if quant_min is None or quant_max is None:
         raise UnsupportedError("it does not say its bounds", "give quant_min and quant_max")
-    return _quantised(site, input, _blocks(input, block_size, scale, zero_point), (quant_min, quant_max))
+    grid = _blocks(input, block_size, scale, zero_point)
+    return _quantised(site, input, grid, (quant_min, quant_max), output_dtype)
 
 
 @torch_op("torchao.dequantize_affine", integers=True)
@@ -74,7 +75,9 @@ def dequantize_affine(site: Site, input: Tensor, block_size: Sequence[int], scal
     return _real(site, input, _blocks(input, block_size, scale, zero_point))
 
 
-def _quantised(site: Site, x: Tensor, grid: Grid, bounds: tuple[int, int]) -> Tensor:
+def _quantised(site: Site, x: Tensor, grid: Grid, bounds: tuple[int, int], dtype: str) -> Tensor:
+    if not dtype.startswith(("int", "uint")):
+        raise UnsupportedError("it does not quantise to integers", "quantise to int8 or uint8")
     if isinstance(x, Constant):
         return Constant(array=_rounded(x.array, grid, bounds))
     real = signal_of(x)

@@ -293,8 +293,32 @@ def selection(in_shape: Shape, index: Array) -> LinearMap:
 
 def add(first: LinearMap, second: LinearMap) -> LinearMap:
     """x -> first(x) + second(x)."""
+    for conv, other in ((first, second), (second, first)):
+        if isinstance(conv, ConvMap) and (joined := _with_skip(conv, other)) is not None:
+            return joined
     total = sparse.csr_matrix(first.to_csr() + second.to_csr())
     return from_csr(total, first.in_shape, first.out_shape)
+
+
+def _with_skip(conv: ConvMap, other: LinearMap) -> ConvMap | None:
+    """A convolution and its input, scaled channel by channel, added up: one convolution; None where it is none.
+
+    The input is what a kernel with a single weight in its middle gives, if the middle lies on the pixel itself.
+    """
+    factors = np.ones(other.out_shape) if other.is_identity else diagonal(other)
+    channels = conv.kernel.shape[0]
+    middle = tuple((size - 1) // 2 for size in conv.kernel.shape[2:])
+    in_place = conv.stride == (1, 1) and conv.in_shape == conv.out_shape == other.in_shape == other.out_shape and all(
+        size % 2 == 1 and low == high == spread * half
+        for size, half, spread, (low, high) in zip(
+            conv.kernel.shape[2:], middle, conv.dilation, conv.pads, strict=True))
+    if factors is None or not in_place or not np.array_equal(
+            factors, np.broadcast_to(factors[:, :1, :1], factors.shape)):
+        return None
+    kernel = conv.kernel.astype(np.float64)
+    output = np.arange(channels)
+    kernel[output, output % conv.kernel.shape[1], middle[0], middle[1]] += factors[:, 0, 0]
+    return replace(conv, kernel=kernel)
 
 
 def _join_pool(conv: ConvMap, pool: ConvMap) -> ConvMap | None:

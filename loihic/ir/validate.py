@@ -64,7 +64,8 @@ def validate_hardware(graph: HardwareGraph) -> None:
             _require(node.latency in range(LONGEST_DELAY + 1), name, "latency out of range")
         elif isinstance(node, Source):
             _sized(name, node.shape)
-            _require(not feeds and node.scale > 0 and node.low <= node.high, name, "malformed input port")
+            np.broadcast_to(node.scale, node.shape)
+            _require(not feeds and bool(np.all(node.scale > 0)) and node.low <= node.high, name, "malformed input port")
 
 
 def _require(holds: bool, name: str, what: str) -> None:

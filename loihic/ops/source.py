@@ -19,7 +19,8 @@ class Source(HardwareNode):
     Attributes:
         shape: of one step's input.
         low, high: least and greatest level, the integer that stands for a real value.
-        scale: the real value of level 1; real inputs are divided by it and rounded.
+        scale: the real value of level 1; real inputs are divided by it and rounded. A number, or an array that
+            broadcasts to the shape.
         exact: whether inputs must be multiples of `scale` already (spikes, counts).
         clips: whether values outside the range are clipped rather than refused.
         preparation: how the file itself has the host prepare and quantise inputs, if it does.
@@ -29,7 +30,7 @@ class Source(HardwareNode):
     shape: Shape
     low: int = 0
     high: int = 1
-    scale: float = 1.0
+    scale: Array = field(default_factory=lambda: np.ones(()))
     exact: bool = True
     clips: bool = False
     preparation: Preparation | None = None
@@ -56,7 +57,12 @@ class Source(HardwareNode):
 
     def real(self, sent: Array) -> Array:
         """The real values that the network sees of what is sent, (N, T, *shape)."""
-        return (np.cumsum(sent, axis=1) if self.delta else sent) * self.scale
+        return np.asarray((np.cumsum(sent, axis=1) if self.delta else sent) * self.scale)
+
+    @property
+    def real_range(self) -> tuple[float, float]:
+        """Least and greatest real value."""
+        return float(np.min(self.low * self.scale)), float(np.max(self.high * self.scale))
 
     @property
     def message_range(self) -> tuple[int, int]:

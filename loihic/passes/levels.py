@@ -104,14 +104,12 @@ class LevelPoints:
             UnfitError: it is none.
         """
         settled = self._settled(arriving, shape, widths)
-        sign = Climb(stages=arriving.stages, steps=steps, unit=settled.unit, constant=np.zeros(()), shape=shape).sign()
-        constant = np.asarray(arriving.constant, dtype=np.float64)
+        one, constant = np.ones(()), np.asarray(arriving.constant, dtype=np.float64)
+        sign = Climb.of(arriving.stages, steps, settled.unit, constant, shape, one).sign()
         whole = settled.whole
-        unit = settled.unit
         if sign is not None:
             whole = tuple(linear.scaled(np.broadcast_to(sign, shape).reshape(linear.out_shape)) for linear in whole)
-        climb = Climb(stages=arriving.stages, steps=steps, unit=unit, direction=np.ones(()) if sign is None else sign,
-                      constant=constant, shape=shape)
+        climb = Climb.of(arriving.stages, steps, settled.unit, constant, shape, one if sign is None else sign)
         low, high = self._bounds(arriving, whole)
         node = climb.staircase(low, high)
         return Climbed(node=node, ways=tuple(self._ways(arriving, replace(settled, whole=whole), shape)))
@@ -146,7 +144,8 @@ class LevelPoints:
                 index = moves(path.linear)
                 unit = None if unit is None or index is None else np.where(
                     index >= 0, full.reshape(-1)[index], full.max())
-            ways.append(Way(linear=per_level, unit=unit, bits=bits))
+            grid = self.grid(point)
+            ways.append(Way(linear=per_level, unit=unit, bits=bits, reach=max(-grid.low, grid.high, 1)))
         return settle(ways, shape)
 
     def _bounds(self, arriving: Arriving, whole: tuple[LinearMap, ...]) -> tuple[float, float]:
@@ -183,7 +182,7 @@ def prepared_inputs(graph: AnyGraph) -> dict[str, tuple[str, Preparation]]:
                 break
             if isinstance(step, Stepwise):
                 per_neuron = isinstance(step, Staircase) and step.thresholds is not None and step.thresholds.ndim > 1
-                if step.scale.size == 1 and not per_neuron:
+                if not per_neuron:
                     found[name] = here, Preparation(gain=gain, shift=shift, steps=step)
                 break
             factors = diagonal_of(step, graph.shapes[name])

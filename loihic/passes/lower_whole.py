@@ -26,7 +26,7 @@ from loihic.ops.traits import Emit
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
 from loihic.quant.decays import round_decays
 from loihic.quant.fixed import STATE_LIMIT
-from loihic.quant.groups import storable, values_of
+from loihic.quant.groups import storable, values_of, with_values
 from loihic.quant.neurons import lower_neuron
 from loihic.quant.scales import STATE_UNIT
 from loihic.quant.steps import MULTIPLIER_BITS, product
@@ -108,8 +108,8 @@ class _Lowering:
         """The greatest power of two of which everything that reaches a neuron is a whole multiple."""
         for power in range(FINEST_POWER + 1):
             unit = np.asarray(2.0**-power)
-            whole = [values_of(self._whole(edge.src, unit, name)) for edge in self.graph.incoming[name]]
-            if all(np.all(np.abs(values - np.rint(values)) < 1e-6) for values in whole):
+            found = [values_of(self._in_units(edge.src, unit, name)) for edge in self.graph.incoming[name]]
+            if all(np.all(np.abs(values - np.rint(values)) < 1e-6) for values in found):
                 return unit
         self.context.report(Diagnostic(
             code="LHC412", message="weights that are no whole numbers reach a neuron of whole numbers", node=name,
@@ -117,7 +117,12 @@ class _Lowering:
         return np.ones(())
 
     def _whole(self, key: str, unit: Array, target: str) -> LinearMap:
-        """The whole weights of a map."""
+        """The whole weights of a map, free of what floats leave over."""
+        linear = self._in_units(key, unit, target)
+        return with_values(linear, np.rint(values_of(linear)))
+
+    def _in_units(self, key: str, unit: Array, target: str) -> LinearMap:
+        """The weights of a map in units of the sum."""
         node = self.graph.nodes[key]
         assert isinstance(node, Map)
         shape, linear = self.graph.shapes[target], storable(node.linear)
@@ -158,7 +163,7 @@ class _Lowering:
             ends = self._levels(self.graph.incoming[key][0].src)
             least, most = linear.row_bounds(float(ends[0]), float(ends[1]))
             low, high = low + float(least.min(initial=0.0)), high + float(most.max(initial=0.0))
-        return int(low), int(high)
+        return round(low), round(high)
 
     def _synapses(self, key: str, linear: LinearMap, factor: int) -> None:
         """The synapses of a map: the first under its name, a second beside it."""
@@ -221,12 +226,10 @@ class _Lowering:
         """The whole sums at which the level rises, (..., steps); infinite ones stay."""
         assert node.thresholds is not None
         steps, unit = node.thresholds, node.unit
-        if steps.ndim == 1:
-            unit = unit.reshape(-1)[:1]
-        elif steps.ndim == 2 and unit.size > 1:
-            unit = unit.reshape(unit.shape[-unit.ndim], -1)[:, :1] if unit.ndim > 1 else unit.reshape(-1, 1)
-        else:
-            unit = unit[..., None]
+        if unit.size == 1:
+            unit = unit.reshape(())
+        else:  # per channel (channels, 1, ..., 1), or per neuron
+            unit = unit.reshape(len(unit), 1) if steps.ndim == 2 else unit[..., None]
         return np.where(np.isfinite(steps), np.ceil(steps / unit), steps)
 
     def _by_gain(self, name: str, node: Staircase, made: Activation, factor: int) -> Activation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from loihic.ops.elementwise import Clip, Elementwise
 from loihic.ops.quantiser import Quantiser, Staircase, Stepwise
 from loihic.quant.steps import rises
 
+PER_NEURON = ("scale", "gain", "shift", "offset", "slope", "zero_point", "multiplier")  # fields that may differ
 MOST_LEVELS = 1 << 12  # that are listed one by one
 MOST_STEPS = 1 << 26  # of all neurons of a population together
 
@@ -55,6 +57,13 @@ class Climb:
     shape: Shape
     direction: Array = field(default_factory=lambda: np.ones(()))
 
+    @classmethod
+    def of(cls, stages: tuple[Stage, ...], steps: Stepwise, unit: Array, constant: Array, shape: Shape,
+           direction: Array) -> Climb:
+        """A climb whose arrays tell apart only what differs."""
+        return cls(stages=tuple(_slim(stage, shape) for stage in stages), steps=_slim(steps, shape), shape=shape,
+                   unit=_reduced(unit, shape), constant=_reduced(constant, shape), direction=_reduced(direction, shape))
+
     def sign(self) -> Array | None:
         """-1 where the sum must be negated for the level to rise with it; None where it rises everywhere.
 
@@ -82,7 +91,7 @@ class Climb:
         if len(levels) > MOST_LEVELS or len(levels) * int(np.prod(rows)) > MOST_STEPS:
             return self._by_gain()
         found = rises(self._level, levels, int(np.floor(low)), int(np.ceil(high)), rows)
-        unit = np.broadcast_to(_reduced(self.unit, self.shape), rows)
+        unit = np.broadcast_to(self.unit, rows)
         steps = np.moveaxis((found - 0.5) * unit, 0, -1)
         if len(rows) > 1 and all(size == 1 for size in rows[1:]) and rows != self.shape:
             steps = steps.reshape(rows[0], -1)
@@ -109,11 +118,10 @@ class Climb:
 
     def _rows(self) -> tuple[int, ...]:
         """The shape of what differs between neurons, of the population's rank."""
-        arrays = [self.unit, self.direction, self.constant, self.steps.scale]
+        arrays = [self.unit, self.direction, self.constant]
         for stage in (*self.stages, self.steps):
-            arrays += [value for name in ("gain", "shift", "slope", "zero_point", "multiplier")
-                       if isinstance(value := getattr(stage, name, None), np.ndarray)]
-        rows = np.broadcast_shapes((1,) * len(self.shape), *(_reduced(one, self.shape).shape for one in arrays))
+            arrays += [value for name in PER_NEURON if isinstance(value := getattr(stage, name, None), np.ndarray)]
+        rows = np.broadcast_shapes((1,) * len(self.shape), *(one.shape for one in arrays))
         if isinstance(self.steps, Staircase) and self.steps.thresholds is not None:
             own = self.steps.thresholds.shape[:-1]
             rows = np.broadcast_shapes(rows, (*own, *[1] * (len(self.shape) - len(own))) if own else ())
@@ -150,6 +158,16 @@ def _limits(stage: Elementwise) -> tuple[float, float]:
 
 def _is_whole(values: Array) -> bool:
     return bool(np.all(np.abs(values - np.rint(values)) <= 1e-6 * np.maximum(np.abs(values), 1.0)))
+
+
+StageT = TypeVar("StageT", bound="Elementwise | Scaled")
+
+
+def _slim(stage: StageT, shape: Shape) -> StageT:
+    """A function with its arrays reduced."""
+    changed: dict[str, Any] = {name: _reduced(value, shape) for name in PER_NEURON
+                               if isinstance(value := getattr(stage, name, None), np.ndarray)}
+    return replace(stage, **changed)
 
 
 def _reduced(values: Array, shape: Shape) -> Array:

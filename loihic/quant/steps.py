@@ -109,7 +109,8 @@ class _Rows:
         count = np.maximum(inside.sum(axis=1) - 1, 0)
         row = np.arange(len(inside))
         first, last = inside.argmax(axis=1), inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
-        span = np.where(count > 0, self.reached[row, last] - self.reached[row, first], 0.0)
+        ends = np.where(inside, self.reached, 0.0)
+        span = ends[row, last] - ends[row, first]
         steepest = 2.0 * len(self.levels) + 2.0
         return count / (span + 1.0), np.where(span > 1, count / np.maximum(span - 1.0, 1.0), steepest)
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from loihic.ir.linear import ConvMap, LinearMap
 from loihic.ir.node import Array, Shape
+from loihic.quant.fixed import STATE_LIMIT
 from loihic.quant.groups import Rows, storable, values_of, with_values
 
 WHOLE = 1e-6  # by which a quotient of floats may miss a whole number
-FINEST = 256  # parts that the finest of several units may have to be cut into
+SAMPLED = 256  # weights that are looked at to choose a common unit
+CHUNK = 1 << 12
 LARGEST = (1 << 15) - 1
 
 
@@ -24,11 +26,13 @@ class Way:
         linear: real weights per level of a message: A times the message's scale.
         unit: where the weights are whole multiples of a unit, that unit, broadcastable to the output; else None.
         bits: to which other weights are rounded.
+        reach: the greatest magnitude of a level that arrives.
     """
 
     linear: LinearMap
     unit: Array | None
     bits: int
+    reach: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +58,7 @@ def settle(ways: Sequence[Way], shape: Shape) -> Settled:
     """
     stored = [storable(way.linear) for way in ways]
     wanted = [_own_unit(way, linear, shape) for way, linear in zip(ways, stored, strict=True)]
-    unit = _common(stored, wanted, [way.unit is None for way in ways], shape)
+    unit = _common(ways, stored, wanted, shape)
     whole, errors = [], []
     for linear in stored:
         rounded, error = _rounded(linear, unit, shape)
@@ -78,11 +82,11 @@ def _own_unit(way: Way, linear: LinearMap, shape: Shape) -> Array:
     return peaks / max((1 << (way.bits - 1)) - 1, 1)
 
 
-def _common(stored: Sequence[LinearMap], units: Sequence[Array], free: Sequence[bool], shape: Shape) -> Array:
+def _common(ways: Sequence[Way], stored: Sequence[LinearMap], units: Sequence[Array], shape: Shape) -> Array:
     """The unit of each neuron; neurons under a shared kernel have the same."""
     if all(np.array_equal(units[0], other) for other in units):
         return np.where(units[0] > 0, units[0], _typical(units[0]))
-    fixed = [unit for unit, is_free in zip(units, free, strict=True) if not is_free] or list(units)
+    fixed = [unit for unit, way in zip(units, ways, strict=True) if way.unit is not None] or list(units)
     stacked = np.stack(fixed)
     finest = np.where(stacked > 0, stacked, np.inf).min(axis=0)
     finest = np.where(np.isfinite(finest), finest, 0.0)
@@ -91,23 +95,39 @@ def _common(stored: Sequence[LinearMap], units: Sequence[Array], free: Sequence[
             axes = tuple(range(1, len(shape)))
             finest = np.broadcast_to(finest.max(axis=axes, keepdims=True), shape)
     finest = np.where(finest > 0, finest, _typical(finest))
-    return finest / _parts(stored, units, finest, shape)
+    return finest / _parts(ways, stored, units, finest, shape)
 
 
-def _parts(stored: Sequence[LinearMap], units: Sequence[Array], finest: Array, shape: Shape) -> int:
-    """Into how many parts the finest unit is cut: the fewest that lose nothing, else those that lose least."""
-    peak = max(float(np.max(_spread(Rows(linear=linear).peaks, linear, shape) / finest, initial=0.0))
-               for linear in stored)
-    most = int(np.clip(LARGEST / max(peak, 1.0), 1, FINEST))
+def _parts(ways: Sequence[Way], stored: Sequence[LinearMap], units: Sequence[Array], finest: Array,
+           shape: Shape) -> int:
+    """Into how many parts the finest unit is cut: the fewest that lose nothing, else those that lose least.
+
+    As many as leave weights 16 bits and sums 24: with s a + t b for whole levels a and b, two weights that have s and t
+    as their ratio to one part in 2^14 put all sums in the right order but those next to a tie.
+    """
     if all(np.all((unit == finest) | (unit == 0)) for unit in units):
         return 1
-    errors = []
-    for parts in range(1, most + 1):
-        error = max(_rounded(linear, finest / parts, shape)[1] for linear in stored)
-        if error < WHOLE:
-            return parts
-        errors.append(error)
-    return int(np.argmin(errors)) + 1
+    per_weight = [np.abs(values_of(linear)) / _per_weight(linear, finest, shape) for linear in stored]
+    peak = max(float(values.max(initial=0.0)) for values in per_weight)
+    sums = sum(_spread(Rows(linear=linear).sum(values), linear, shape) * way.reach
+               for way, linear, values in zip(ways, stored, per_weight, strict=True))
+    room = min(LARGEST / max(peak, 1e-9), (STATE_LIMIT - 1) / max(float(np.max(sums, initial=0.0)), 1e-9))
+    most = int(np.clip(room, 1, LARGEST))
+    values = np.unique(np.concatenate([np.unique(np.round(one, 9)) for one in per_weight]))
+    values = values[values > 0]
+    if values.size > SAMPLED:
+        values = values[np.linspace(0, values.size - 1, SAMPLED).astype(int)]
+    best, least = 1, np.inf
+    for start in range(1, most + 1, CHUNK):
+        parts = np.arange(start, min(start + CHUNK, most + 1))
+        cut = parts[:, None] * values
+        errors = np.abs(np.rint(cut) / cut - 1.0).max(axis=1, initial=0.0)
+        fine = np.flatnonzero(errors < WHOLE)
+        if fine.size:
+            return int(parts[fine[0]])
+        if errors.min() < least:
+            best, least = int(parts[errors.argmin()]), float(errors.min())
+    return best
 
 
 def _rounded(linear: LinearMap, unit: Array, shape: Shape) -> tuple[LinearMap, float]:

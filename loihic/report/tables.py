@@ -122,8 +122,8 @@ def port_rows(program: Program) -> list[tuple[str, str]]:
     """("input NAME", shape and range) and ("output NAME", shape, scale and latency)."""
     rows = []
     for name, source in program.inputs.items():
-        low, high = source.low * source.scale, source.high * source.scale
-        kind = "whole numbers" if source.exact else f"rounded to multiples of {source.scale:.4g}"
+        low, high = source.real_range
+        kind = "whole numbers" if source.exact else f"rounded to multiples of {_span(source.scale)}"
         rows.append((f"input {name}", f"{source.shape}, {low:g} to {high:g}, {kind}"))
     for name, sink in program.outputs.items():
         graded = f"graded, in units of {_span(sink.scale)}" if is_graded(program, name) else "spikes"
@@ -210,8 +210,8 @@ def program_json(program: Program) -> dict[str, Any]:
         "provenance": dict(program.provenance),
         "options": dict(program.options),
         "latency": program.latency,
-        "inputs": {name: {"shape": list(node.shape), "low": node.low * node.scale, "high": node.high * node.scale,
-                          "scale": node.scale, "exact": node.exact} for name, node in program.inputs.items()},
+        "inputs": {name: {"shape": list(node.shape), "low": node.real_range[0], "high": node.real_range[1],
+                          "scale": node.scale.tolist(), "exact": node.exact} for name, node in program.inputs.items()},
         "outputs": {name: {"shape": list(node.shape), "scale": node.scale.tolist(), "offset": node.offset.tolist(),
                            "latency": node.latency}
                     for name, node in program.outputs.items()},

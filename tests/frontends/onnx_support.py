@@ -17,11 +17,13 @@ from onnx.reference.op_run import OpRun  # noqa: E402
 from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_25  # noqa: E402
 from onnx.reference.ops.op_quantize_linear import QuantizeLinear_25  # noqa: E402
 
+import loihic  # noqa: E402
 from loihic.frontends.onnx_reader import read_onnx  # noqa: E402
 from loihic.ir.node import Array  # noqa: E402
 from loihic.options import Options  # noqa: E402
 from loihic.passes.manager import CompileContext  # noqa: E402
 from loihic.passes.shapes import InferShapes  # noqa: E402
+from loihic.quant.proofs import Verdict  # noqa: E402
 from loihic.sim.reference import run_reference  # noqa: E402
 
 QONNX, BREVITAS, FINN = "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"
@@ -238,6 +240,15 @@ def graph_outputs(path: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
     shaped = InferShapes().run(graph, CompileContext(options=Options()))
     given = {name: np.asarray(value, dtype=np.float64)[:, None] for name, value in inputs.items()}
     return {name: value[:, 0] for name, value in run_reference(shaped, given).items()}
+
+
+def program_outputs(path: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What the compiled program of a file gives for inputs (N, *shape), one a step, in the file's own numbers."""
+    program = loihic.compile(path, golden_steps=2, placement="linear", objective="cores")
+    assert all(proof.verdict is Verdict.PROVEN for proof in program.proofs)
+    assert not [loss for loss in program.ledger if loss.is_loss]
+    found = program.dequantise(program.run({name: values[None] for name, values in inputs.items()}).outputs)
+    return {name: values[0] for name, values in found.items()}
 
 
 def saved(model: onnx.ModelProto, folder: Path, name: str = "model.onnx") -> Path:

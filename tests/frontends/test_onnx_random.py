@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx_support import QONNX, Array, GraphMaker, TensorProto, graph_outputs, onnx, reference_outputs, saved
+from onnx_support import (
+    QONNX,
+    Array,
+    GraphMaker,
+    TensorProto,
+    graph_outputs,
+    onnx,
+    program_outputs,
+    reference_outputs,
+    saved,
+)
 
 SMALL = settings(max_examples=25, deadline=None)
 KINDS = {"uint8": (np.uint8, 0, 255), "int8": (np.int8, -128, 127)}
@@ -125,20 +137,24 @@ class Chain:
         self.add("GlobalAveragePool")
         self.shape = (self.shape[0], *[1] * (len(self.shape) - 1))
 
-    def quantise(self) -> None:
+    def quantise(self, *, per_channel: bool) -> None:
         kind, low, high = KINDS[self.draw(st.sampled_from(sorted(KINDS)))]
         zero = kind(self.draw(st.integers(low, high)))
-        if self.draw(st.booleans()):
+        if not per_channel or self.draw(st.booleans()):
             self.name = self.maker.quantise(self.name, self.rng.uniform(0.005, 0.05), zero)
         else:
             scale = self.rng.uniform(0.005, 0.05, self.shape[0])
             self.name = self.maker.quantise(self.name, scale, np.full(self.shape[0], zero), axis=1)
 
 
-def compared(model: onnx.ModelProto, inputs: dict[str, Array]) -> tuple[Array, Array]:
-    """The first output by the evaluator and by the source graph."""
+Answer = Callable[[Path, dict[str, Array]], dict[str, Array]]
+quantised = pytest.mark.parametrize("answer", [graph_outputs, program_outputs], ids=["graph", "program"])
+
+
+def compared(model: onnx.ModelProto, inputs: dict[str, Array], answer: Answer = graph_outputs) -> tuple[Array, Array]:
+    """The first output by the evaluator and by the source graph, or the compiled program."""
     with TemporaryDirectory() as folder:
-        found = graph_outputs(saved(model, Path(folder)), inputs)
+        found = answer(saved(model, Path(folder)), inputs)
     (expected,) = reference_outputs(model, inputs).values()
     (ours,) = found.values()
     return expected.astype(np.float64), ours.reshape(expected.shape)
@@ -156,12 +172,17 @@ def test_float_graphs(data: st.DataObject) -> None:
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4 * (1 + np.abs(expected).max()))
 
 
+@quantised
 @SMALL
-@given(st.data())
-def test_qdq_graphs(data: st.DataObject) -> None:
-    """Each linear node has quantised weights, each activation is quantised."""
+@given(data=st.data())
+def test_qdq_graphs(answer: Answer, data: st.DataObject) -> None:
+    """Each linear node has quantised weights, each activation is quantised.
+
+    Sums over channels with scales of their own are no whole numbers of any unit: programs have those at the end alone.
+    """
     chain = Chain(data.draw, opset=data.draw(st.sampled_from([13, 17, 19, 21, 23])))
-    chain.quantise()
+    inside = answer is graph_outputs
+    chain.quantise(per_channel=inside)
     for _ in range(data.draw(st.integers(1, 3))):
         width, axis = data.draw(st.integers(1, 6)), data.draw(st.integers(0, 1))
         per_output = data.draw(st.booleans())
@@ -184,14 +205,16 @@ def test_qdq_graphs(data: st.DataObject) -> None:
             chain.shape = (*chain.shape[:-1], width)
         if axis:
             chain.add("Relu")
-        chain.quantise()
+        chain.quantise(per_channel=inside)
+    chain.quantise(per_channel=True)
     x = chain.rng.normal(size=(3, *chain.first)).astype(np.float32)
-    agrees(*compared(chain.maker.model(chain.name), {"x": x}))
+    agrees(*compared(chain.maker.model(chain.name), {"x": x}, answer))
 
 
+@quantised
 @SMALL
-@given(st.data())
-def test_qoperator_graphs(data: st.DataObject) -> None:
+@given(data=st.data())
+def test_qoperator_graphs(answer: Answer, data: st.DataObject) -> None:
     """QLinearConv or QLinearMatMul, with integers at the output."""
     chain = Chain(data.draw, opset=data.draw(st.sampled_from([10, 13, 17])))
     kind, low, high = KINDS[data.draw(st.sampled_from(sorted(KINDS)))]
@@ -211,15 +234,16 @@ def test_qoperator_graphs(data: st.DataObject) -> None:
     model = chain.maker.model(chain.name)
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8 if kind is np.uint8 else TensorProto.INT8
     x = chain.rng.normal(size=(3, *chain.first)).astype(np.float32)
-    expected, ours = compared(model, {"x": x})
+    expected, ours = compared(model, {"x": x}, answer)
     assert np.allclose(ours, np.rint(ours), atol=1e-9)  # an output of integers gives these integers
     assert np.abs(ours - expected).max() <= 1 + 1e-9
     assert (np.abs(ours - expected) > 0.5).mean() <= 0.02 or (np.abs(ours - expected) > 0.5).sum() <= 1
 
 
+@quantised
 @SMALL
-@given(st.data())
-def test_qonnx_graphs(data: st.DataObject) -> None:
+@given(data=st.data())
+def test_qonnx_graphs(answer: Answer, data: st.DataObject) -> None:
     """Quantisers of few bits, and thresholds."""
     chain = Chain(data.draw, opset=13)
 
@@ -237,7 +261,7 @@ def test_qonnx_graphs(data: st.DataObject) -> None:
         chain.add("MatMul", quant(chain.weights(chain.shape[-1], width), data.draw(st.integers(2, 4)), scale))
         chain.shape = (*chain.shape[:-1], width)
     x = chain.rng.normal(size=(3, *chain.first)).astype(np.float32)
-    agrees(*compared(chain.maker.model(chain.name), {"x": x}))
+    agrees(*compared(chain.maker.model(chain.name), {"x": x}, answer))
 
 
 def agrees(expected: Array, ours: Array) -> None:

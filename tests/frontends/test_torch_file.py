@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,6 +72,13 @@ def test_provenance(image: bytes, tmp_path: Path) -> None:
     assert len(about["sha256"]) == 64
     assert about["torch"]["producer"].startswith("torch 2.")
     assert not notes
+
+
+def test_reading_needs_no_torch(image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    graph, _, _ = read(image, tmp_path)
+    assert "layers.0" in graph.nodes
 
 
 def test_half_precision_weights(tmp_path: Path) -> None:
@@ -139,6 +147,7 @@ def test_compiled_libraries_are_not_loaded(image: bytes, tmp_path: Path) -> None
     assert "AOTInductor" in refused(only, tmp_path, "LHC103")
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_files_of_other_kinds(image: bytes, tmp_path: Path) -> None:
     model = seeded(Mlp)
     assert "pickle" in refused(pickle.dumps({"a": 1}), tmp_path)

@@ -150,6 +150,7 @@ def test_training_mode_is_refused() -> None:
     assert "model.eval()" in found.help
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_state_is_refused() -> None:
     class Net(nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:

@@ -224,6 +224,20 @@ def test_view_of_what_changes_in_place_is_refused() -> None:
         from_exported(exported(Of(network), (torch.randn(2, 10),)))
 
 
+def test_writing_to_a_buffer_is_refused() -> None:
+    class Net(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = nn.Buffer(torch.zeros(1))
+
+        def forward(self, x: Any) -> Any:
+            self.count.add_(1.0)
+            return x + self.count
+
+    with pytest.raises(CompileError, match="a state that is kept from call to call"):
+        from_exported(exported(Net(), (torch.randn(2, 10),)))
+
+
 def test_old_name_after_a_change_in_place(tmp_path: Path) -> None:
     def network(x: Any) -> Any:
         y = x * 2.0

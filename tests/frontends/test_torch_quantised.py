@@ -204,6 +204,19 @@ def test_integer_arithmetic_is_refused(tmp_path: Path) -> None:
         read_pt2(path)
 
 
+def test_other_numbers_are_refused() -> None:
+    class Net(nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, x: Any) -> Any:
+            q = torch.ops.quantized_decomposed.quantize_per_tensor(x, 0.5, 0, -100, 100, torch.float8_e4m3fn)
+            return q.float(), x.to(torch.float8_e5m2).float(), x.to(torch.int32)
+
+    with pytest.raises(CompileError) as caught:
+        from_exported(exported(Net(), (torch.randn(2, 3),)))
+    assert [found.message for found in caught.value.diagnostics] == [
+        "it does not quantise to integers", "its numbers are neither real nor integers, or of 8 bits with an exponent",
+        "real numbers are cut to integers"]
+
+
 def test_scales_must_be_positive() -> None:
     model = Levels("channels")
     model.scales[1] = 0.0
