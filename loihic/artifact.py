@@ -24,6 +24,7 @@ from loihic.ir.validate import validate_hardware
 from loihic.ir.verify import MalformedGraphError, verify_graph
 from loihic.ledger import Ledger
 from loihic.ops.quantiser import Rounding
+from loihic.ops.sigma_delta import SdnRole
 from loihic.ops.synapse import SignMode
 from loihic.ops.traits import Emit, Reset
 from loihic.partition.plan_codec import decode_plan, encode_plan
@@ -32,7 +33,7 @@ from loihic.quant.proofs import StateProof
 
 FORMAT_VERSION = 3
 KEY = "loihic"
-ENUMS = {cls.__name__: cls for cls in (Reset, Emit, SignMode, Rounding)}
+ENUMS = {cls.__name__: cls for cls in (Reset, Emit, SignMode, Rounding, SdnRole)}
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
 
 

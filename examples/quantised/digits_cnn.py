@@ -17,19 +17,24 @@ from torch import Tensor, nn
 SEED = 0
 GREY_LEVELS = 16  # pixels are whole numbers 0..16
 BATCH = 64
-EPOCHS, QUANTISED_EPOCHS = 30, 5
-LEARNING_RATE, QUANTISED_RATE = 3e-3, 3e-4
-GOAL = 0.97
+EPOCHS, QUANTISED_EPOCHS = 40, 5
+LEARNING_RATE, QUANTISED_RATE = 4e-3, 4e-4
+GOAL = 0.98
 FEW = 20  # images in the small input file, for simulators that take their time
 
 
 def network() -> nn.Module:
-    """Three convolutions, two of which halve the image, and a linear end: 6 thousand weights."""
+    """Two convolutions, each with max pooling, and a linear end: 6 thousand weights."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU(),
-        nn.Conv2d(16, 16, 3, stride=2, padding=1), nn.ReLU(),
-        nn.Flatten(), nn.Linear(64, 10))
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(128, 10))
+
+
+def shifted(images: Tensor) -> Tensor:
+    """The images moved by one pixel at most, all of them alike."""
+    down, right = torch.randint(0, 3, (2,)).tolist()
+    return nn.functional.pad(images, (1, 1, 1, 1))[:, :, down : down + 8, right : right + 8]
 
 
 def train(model: Any, images: Tensor, labels: Tensor, epochs: int, rate: float) -> None:
@@ -38,7 +43,7 @@ def train(model: Any, images: Tensor, labels: Tensor, epochs: int, rate: float) 
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     for _ in range(epochs):
         for chosen in torch.randperm(len(images)).split(BATCH):
-            loss = nn.functional.cross_entropy(model(images[chosen]), labels[chosen])
+            loss = nn.functional.cross_entropy(model(shifted(images[chosen])), labels[chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -69,9 +74,9 @@ def main() -> int:
 
     write(program, folder / "digits_cnn.pt2")
     write(program, folder / "digits_cnn.onnx")
-    np.savez_compressed(folder / "digits_cnn_test.npz", x=test_images.numpy())
-    np.savez_compressed(folder / "digits_cnn_few.npz", x=test_images[:FEW].numpy())
-    np.savez_compressed(folder / "digits_cnn_torch.npz", y=integers.numpy())
+    np.savez_compressed(folder / "digits_cnn_test.npz", input=test_images.numpy())
+    np.savez_compressed(folder / "digits_cnn_few.npz", input=test_images[:FEW].numpy())
+    np.savez_compressed(folder / "digits_cnn_torch.npz", output=integers.numpy())
     np.save(folder / "digits_cnn_labels.npy", test_labels.numpy().astype(np.uint8))
     for name, logits in (("floating point", floats), ("8 bits in torch", integers)):
         right = int((logits.argmax(1) == test_labels).sum())

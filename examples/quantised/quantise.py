@@ -33,7 +33,7 @@ def simulated(model: nn.Module, example: Tensor) -> Any:
 
 def quantised(model: Any, example: Tensor) -> ExportedProgram:
     """The program of what `simulated` gave, with integer weights, once it is trained."""
-    program = export(convert_pt2e(model), (example,), dynamic_shapes=BATCH)
+    program = export(convert_pt2e(model), (example.clone(),), dynamic_shapes=BATCH)  # a view brings all of its base
     for node in program.graph.nodes:
         for key in ORIGINS:
             node.meta.pop(key, None)
@@ -54,7 +54,7 @@ def write(program: ExportedProgram, path: Path) -> None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exported = torch.onnx.export(program, input_names=["x"], output_names=["y"], dynamo=True, verbose=False)
+        exported = torch.onnx.export(program, input_names=["input"], output_names=["output"], dynamo=True, verbose=False)
     assert exported is not None
     for node in exported.model.graph:
         node.metadata_props.clear()

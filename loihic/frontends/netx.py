@@ -24,8 +24,11 @@ from loihic.ir.node import Array, Shape, ShapeError, SourceNode
 from loihic.ops.matrix import Matrix
 from loihic.ops.ports import Input, Output
 from loihic.ops.quantiser import Quantiser
+from loihic.ops.sigma_delta import SdnRole
 
 INPUT, OUTPUT = "input", "output"
+TRAINED_ONE = 64  # what a weight of 1 became
+LARGEST_LEVEL = 1 << 11  # of a sigma-delta encoder's inputs: 32 times a trained 1
 INPUT_STEPS = 32  # of an encoder's inputs in 1: slayer rounds them so, to -4..3.97
 
 
@@ -91,6 +94,7 @@ class _Builder:
         self.edges: list[Edge] = []
         self.found: list[Diagnostic] = []
         self.last = ""
+        self.unit = 1.0  # of what the last layer sends, in which the trained network counts
         self.shape: Shape | None = None  # of what `last` sends; None where a broken layer does not say
 
     def graph(self) -> SourceGraph:
@@ -109,7 +113,7 @@ class _Builder:
         if self.found:
             raise CompileError(self.found)
         assert self.shape is not None
-        self._place(OUTPUT, Output(origins=(OUTPUT,), shape=self.shape), self.shape)
+        self._place(OUTPUT, Output(origins=(OUTPUT,), shape=self.shape, scale=np.asarray(self.unit)), self.shape)
         return SourceGraph(nodes=self.nodes, edges=tuple(self.edges), dt=1.0)
 
     def _checked(self, layer: NetLayer) -> _Checked | None:
@@ -175,9 +179,19 @@ class _Builder:
         self._place(INPUT, Input(origins=(INPUT,), shape=shape), shape)
 
     def _encode(self, label: str, given: _Checked, shape: Shape) -> None:
-        """The neurons of an input layer: what they hear is weight * x + bias; a weight of 64 is a trained 1."""
+        """The neurons of an input layer: what they hear is weight * x + bias; a weight of 64 is a trained 1.
+
+        Of sigma-delta neurons the host computes that, as netx leaves it to the user, and rounds it.
+        """
         weight, bias = given.values["weight"], given.values["bias"]
         factor = 64.0 if weight is None else float(weight)
+        if given.neuron_type == "SDNN":
+            scaled = IdentityMap(in_shape=shape, out_shape=shape).scaled(np.asarray(factor))
+            self._place(f"{label}.weight", _matrix(label, scaled, np.asarray(float(bias)) if bias else None), shape)
+            steps = Quantiser(origins=(label,), scale=np.ones(()), low=-LARGEST_LEVEL, high=LARGEST_LEVEL - 1)
+            self._place(f"{label}.levels", steps, shape)
+            self._place(label, self._population(label, given, None, shape, is_input=True), shape)
+            return
         linear: LinearMap
         if len(shape) == 3:
             linear = conv(shape, np.full((shape[0], 1, 1, 1), factor), (1, 1), (0, 0), (1, 1), shape[0])
@@ -217,7 +231,10 @@ class _Builder:
                     is_input: bool = False, recurrent: bool = False) -> SourceNode:
         assert given.neuron is not None
         if given.neuron_type == "SDNN":
-            return sdn_node(sdn_parameters(given.neuron, bias, shape, is_input=is_input))
+            node = sdn_node(sdn_parameters(given.neuron, bias, shape, is_input=is_input), (label,))
+            if node.role is SdnRole.SIGMA:
+                self.unit = float(1 << (node.spike_exp + node.state_exp)) * TRAINED_ONE
+            return node
         return cuba(given.neuron, bias, shape, (label,), recurrent=recurrent)
 
     def _place(self, name: str, node: SourceNode, shape: Shape) -> None:

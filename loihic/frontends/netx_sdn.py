@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from loihic.frontends.netx_neurons import exponents, per_neuron
 from loihic.frontends.nir_schema import MalformedError
-from loihic.ir.node import Array, Shape, SourceNode
+from loihic.ir.node import Array, Shape
+from loihic.ops.sigma_delta import SdnRole, SigmaDelta
 
 STATE_EXPONENT = 6  # netx fixes it
 SPIKE_EXPONENT = 6  # netx's default; an argument of its Network, not in the file
 MESSAGE_BITS = 16
-
-
-class SdnRole(str, Enum):
-    """Which part of a sigma-delta neuron a layer has."""
-
-    DELTA = "delta"
-    """An input layer: it sends the changes of what it is given."""
-    SIGMA_DELTA = "sigma-delta"
-    """A hidden layer: it adds up changes, takes the activation, and sends its changes."""
-    SIGMA = "sigma"
-    """An output layer: it adds up changes, and sends the sum."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,12 +105,8 @@ def sdn_parameters(values: Mapping[str, Any], bias: Array | None, shape: Shape, 
         activation="relu" if role is SdnRole.SIGMA_DELTA else "identity")
 
 
-def sdn_node(parameters: SdnParameters) -> SourceNode:
-    """The node of a layer.
-
-    Raises:
-        MalformedError: LHC401, always: no operator stands for it.
-    """
-    raise MalformedError(
-        f"sigma-delta neurons ({parameters.role.value}) are not supported", code="LHC401",
-        help="train with slayer.block.cuba instead")
+def sdn_node(parameters: SdnParameters, origins: tuple[str, ...]) -> SigmaDelta:
+    """The node of a layer."""
+    return SigmaDelta(
+        origins=origins, shape=parameters.shape, role=parameters.role, threshold=parameters.threshold,
+        bias=np.rint(parameters.bias).astype(np.int64), spike_exp=parameters.spike_exp, state_exp=parameters.state_exp)

@@ -19,6 +19,7 @@ from loihic.ops.matrix import Matrix
 from loihic.ops.neuron import Neuron, neuron
 from loihic.ops.ports import Input, Output
 from loihic.ops.quantiser import Stepwise
+from loihic.ops.sigma_delta import SdnRole, SigmaDelta
 from loihic.ops.traits import Emit, LinearNode, Reset
 from loihic.ops.window_max import WindowMax
 from loihic.passes.levels import Climbed, LevelPoints, columns_of, prepared_inputs
@@ -49,7 +50,7 @@ def is_point(node: SourceNode) -> bool:
     """Whether a node stays a node of its own; a uniform delay becomes the edges' delay instead."""
     if isinstance(node, StepDelay):
         return not _is_uniform(node)
-    return isinstance(node, Input | Neuron | Output | Stepwise | WindowMax)
+    return isinstance(node, Input | Neuron | Output | Stepwise | WindowMax | SigmaDelta)
 
 
 def _is_uniform(node: StepDelay) -> bool:
@@ -79,6 +80,8 @@ class _Fuser:
             elif isinstance(node, Stepwise):
                 if name not in self.levels.inputs:
                     self._place_levels(name, self.graph.shapes[name], self._arriving(name), node)
+            elif isinstance(node, SigmaDelta):
+                self._place_sigma_delta(name, node)
             elif isinstance(node, WindowMax):
                 self._place_maxima(name, node, self._arriving(name))
             elif isinstance(node, Neuron):
@@ -186,6 +189,15 @@ class _Fuser:
                 self.context.ledger.add(Loss(
                     node=label, kind="weights", param="weight", wanted="real numbers", actual=f"{bits} bits",
                     error=error, why="rounded to whole units; relative root mean square error"))
+
+    def _place_sigma_delta(self, name: str, node: SigmaDelta) -> None:
+        """Sigma-delta neurons of lava-dl; those that encode the input hear it without a connection in between."""
+        self._place(name, node, node.shape)
+        for (point, delay), path in self._arriving(name).paths.items():
+            if node.role is SdnRole.DELTA and path.linear.is_identity:
+                self.edges.append(Edge(src=point, dst=name, delay=delay))
+            else:
+                self._connect(point, name, delay, path)
 
     def _place_maxima(self, name: str, node: WindowMax, arriving: Arriving) -> None:
         """max(a, b) = b + relu(a - b), pair by pair: populations of differences, and one of the maxima."""

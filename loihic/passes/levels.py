@@ -183,13 +183,18 @@ def prepared_inputs(graph: AnyGraph) -> dict[str, tuple[str, Preparation]]:
             if isinstance(step, Stepwise):
                 per_neuron = isinstance(step, Staircase) and step.thresholds is not None and step.thresholds.ndim > 1
                 if not per_neuron:
-                    found[name] = here, Preparation(gain=gain, shift=shift, steps=step)
+                    found[name] = here, Preparation(gain=_slim(gain), shift=_slim(shift), steps=step)
                 break
             factors = diagonal_of(step, graph.shapes[name])
             if factors is None:
                 break
             gain, shift = gain * factors[0], shift * factors[0] + factors[1]
     return found
+
+
+def _slim(values: Array) -> Array:
+    """A number where all are equal."""
+    return values.reshape(-1)[:1].reshape(()) if values.size and np.all(values == values.flat[0]) else values
 
 
 def diagonal_of(node: object, shape: Shape) -> tuple[Array, Array] | None:

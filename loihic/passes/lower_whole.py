@@ -21,6 +21,7 @@ from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
 from loihic.ops.quantiser import Rounding, Staircase
+from loihic.ops.sigma_delta import SigmaDelta, SigmaDeltaNeurons
 from loihic.ops.source import Sink, Source
 from loihic.ops.traits import Emit
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
@@ -34,6 +35,7 @@ from loihic.quant.whole import doubling, whole_synapses
 
 NEVER = 1 << 30  # a threshold that no 24-bit sum reaches
 LONGEST_SHIFT = 30
+MESSAGE_LIMIT = 1 << 15  # of sigma-delta neurons' messages
 FINEST_POWER = 8  # of two, by which a neuron's unit may lie below 1
 
 
@@ -71,7 +73,7 @@ class _Lowering:
         for name, node in self.graph.nodes.items():
             if isinstance(node, Input):
                 self.nodes[name] = self._source(name, node)
-            elif isinstance(node, Staircase | Neuron):
+            elif isinstance(node, Staircase | Neuron | SigmaDelta):
                 self._population(name, node)
             elif isinstance(node, StepDelay):
                 late = int(node.steps.size > 0 and int(node.steps.min()) < 1)
@@ -88,13 +90,19 @@ class _Lowering:
         source = self.ranges.source(name, node)
         return replace(source, delta=True, vth=self.delta_threshold) if self.deltas else source
 
-    def _population(self, name: str, node: Staircase | Neuron) -> None:
+    def _population(self, name: str, node: Staircase | Neuron | SigmaDelta) -> None:
         """A population, and the synapses that lead to it."""
         unit = node.unit if isinstance(node, Staircase) else self._neuron_unit(name)
-        whole = {edge.src: self._whole(edge.src, unit, name) for edge in self.graph.incoming[name]}
+        maps = [edge.src for edge in self.graph.incoming[name] if isinstance(self.graph.nodes[edge.src], Map)]
+        whole = {key: self._whole(key, unit, name) for key in maps}
+        factor = 1
         if isinstance(node, Neuron):
             scale = np.broadcast_to(1.0 / unit, node.shape)
             self.nodes[name] = lower_neuron(name, node, round_decays(node), scale, 0, self.context)
+        elif isinstance(node, SigmaDelta):
+            self.nodes[name] = SigmaDeltaNeurons(
+                origins=node.origins, shape=node.shape, role=node.role, threshold=node.threshold, bias=node.bias,
+                spike_exp=node.spike_exp, state_exp=node.state_exp)
         else:
             factor = doubling(whole.values())
             low, high = self._reach(whole)
@@ -102,13 +110,14 @@ class _Lowering:
                 factor = 1  # a bit more would make the sums wrap: two kernels then
             self.nodes[name] = self._activation(name, node, factor, (low, high))
         for key, linear in whole.items():
-            self._synapses(key, linear, 1 if isinstance(node, Neuron) else factor)
+            self._synapses(key, linear, factor)
 
     def _neuron_unit(self, name: str) -> Array:
         """The greatest power of two of which everything that reaches a neuron is a whole multiple."""
         for power in range(FINEST_POWER + 1):
             unit = np.asarray(2.0**-power)
-            found = [values_of(self._in_units(edge.src, unit, name)) for edge in self.graph.incoming[name]]
+            found = [values_of(self._in_units(edge.src, unit, name)) for edge in self.graph.incoming[name]
+                     if isinstance(self.graph.nodes[edge.src], Map)]
             if all(np.all(np.abs(values - np.rint(values)) < 1e-6) for values in found):
                 return unit
         self.context.report(Diagnostic(
@@ -152,6 +161,8 @@ class _Lowering:
             low, high = self.ranges.integers[point]
         elif isinstance(node, Staircase):
             low, high = node.low, node.high
+        elif isinstance(node, SigmaDelta):
+            low, high = -MESSAGE_LIMIT, MESSAGE_LIMIT - 1
         elif isinstance(node, StepDelay):
             return self._levels(self.graph.incoming[point][0].src)
         return min(low, 0), max(high, 0)

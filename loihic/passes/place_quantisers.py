@@ -15,6 +15,7 @@ from loihic.ops.elementwise import Elementwise
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
 from loihic.ops.quantiser import Quantiser, Stepwise
+from loihic.ops.sigma_delta import SigmaDelta
 from loihic.ops.window_max import WindowMax
 from loihic.options import Options
 from loihic.passes.levels import diagonal_of, prepared_inputs
@@ -40,7 +41,7 @@ class PlaceQuantisers(Pass):
     bits: int = 8
 
     def run(self, graph: AnyGraph, context: CompileContext) -> AnyGraph:
-        if Fact.WHOLE not in graph.facts or any(True for _ in graph.of(Neuron)):
+        if Fact.WHOLE not in graph.facts or any(isinstance(node, Neuron | SigmaDelta) for node in graph.nodes.values()):
             return graph  # of neurons the file says every number
         wanted = _wanted(graph)
         inputs = [name for name in wanted if isinstance(graph.nodes[name], Input)]

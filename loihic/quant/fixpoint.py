@@ -13,6 +13,7 @@ from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
 from loihic.ops.population import Population
+from loihic.ops.sigma_delta import SigmaDeltaNeurons
 from loihic.ops.source import Source
 from loihic.ops.synapse import Synapse
 from loihic.quant.reach import STATE_MAX, NeuronReach, Span, neuron_reach, sent_within
@@ -34,7 +35,7 @@ class Reach:
         sent: per node, what it sends; for a synapse, what it delivers.
         sums: per synapse, its sums before any wrap.
         neurons: per Compartment.
-        totals: per Activation, the sums before any wrap.
+        totals: per Activation, the sums before any wrap; of sigma-delta neurons nothing is known.
     """
 
     def __init__(self, graph: HardwareGraph) -> None:
@@ -102,6 +103,9 @@ class Reach:
         if isinstance(node, Source):
             lowest, highest = node.message_range
             return np.full(node.shape, min(lowest, 0.0)), np.full(node.shape, max(highest, 0.0))
+        if isinstance(node, SigmaDeltaNeurons):
+            self.totals[name] = np.full(node.shape, -np.inf), np.full(node.shape, np.inf)
+            return np.full(node.shape, -STATE_MAX), np.full(node.shape, STATE_MAX)
         if isinstance(node, Activation):
             self.totals[name] = self._totals(name, node)
             return np.full(node.shape, float(node.message_range[0])), np.full(node.shape, float(node.message_range[1]))

@@ -10,6 +10,7 @@ from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
 from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
+from loihic.ops.sigma_delta import SigmaDeltaNeurons
 from loihic.ops.synapse import Synapse
 from loihic.quant.fixed import ACTIVATION_SHIFT, wrap_bits, wrap_current
 from loihic.quant.reach import Span
@@ -48,6 +49,8 @@ def observe_ranges(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int
             note(name, "v", node.voltage(state, wrap_current(wrap_bits(u, 32))))
         elif isinstance(node, Activation) and not node.rests(k):
             note(name, "v", node.total(state, arriving))
+        elif isinstance(node, SigmaDeltaNeurons):
+            note(name, "sigma", node.total(state, arriving))
         elif isinstance(node, Synapse):
             linear = maps[name]
             if linear is not None:

@@ -13,6 +13,7 @@ from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
 from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
+from loihic.ops.sigma_delta import SigmaDeltaNeurons
 from loihic.ops.synapse import Synapse
 from loihic.ops.traits import Emit, Reset
 from loihic.quant.fixed import DECAY_UNITY
@@ -95,6 +96,8 @@ def integer_ranges(graph: HardwareGraph, observed: Observed | None = None) -> tu
             found.append(_proof(name, "sum", "wraps", reach.sums[name], accumulator_limit(node), seen))
         elif isinstance(node, Activation):
             found.append(_proof(name, "v", "wraps", reach.totals[name], STATE_MAX, seen))
+        elif isinstance(node, SigmaDeltaNeurons):
+            found.append(_proof(name, "sigma", "wraps", reach.totals[name], STATE_MAX, seen))
         elif isinstance(node, Compartment):
             neurons = reach.neurons[name]
             found.append(_proof(name, "sum", "wraps", neurons.total, INT32_MAX, seen))

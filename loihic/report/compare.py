@@ -181,6 +181,8 @@ class _Run:
         """Of every vector output with something to choose."""
         found = {}
         for name, population in self.outputs.items():
+            if population not in self.meters:  # sigma-delta neurons of lava-dl are the same in floats
+                continue
             meter = self.meters[population]
             if len(meter.node.shape) == 1 and meter.node.shape[0] > 1:
                 ours, theirs = (np.concatenate(sums) for sums in zip(*meter.sums, strict=True))

@@ -115,7 +115,7 @@ def lockstep(program: Program, graph: SourceGraph, encoded: Mapping[str, Array],
 def populations(program: Program) -> dict[str, Population]:
     """The populations that the integers and the float graph share, in the order in which a step passes them."""
     found = ((name, program.graph.nodes.get(name)) for name in program.source.order())
-    return {name: node for name, node in found if isinstance(node, Population)}
+    return {name: node for name, node in found if isinstance(node, Compartment | Activation)}
 
 
 class _Pair:

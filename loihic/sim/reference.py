@@ -15,9 +15,11 @@ from loihic.ops.elementwise import Elementwise
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
+from loihic.ops.sigma_delta import SigmaDelta
 from loihic.ops.traits import LinearNode
 from loihic.ops.window_max import WindowMax
 
+STATEFUL = (Neuron, StepDelay, SigmaDelta)
 Observer = Callable[[str, Mapping[str, Array], Array], None]
 Listener = Callable[[str, Array], None]
 
@@ -64,7 +66,7 @@ def reference_steps(graph: Graph[Any], inputs: Mapping[str, Array], *, hear: Lis
     batch, length = next(iter(inputs.values())).shape[:2]
     order = graph.order()
     states: dict[str, Any] = {
-        name: graph.nodes[name].initial(batch) for name in order if isinstance(graph.nodes[name], Neuron | StepDelay)}
+        name: graph.nodes[name].initial(batch) for name in order if isinstance(graph.nodes[name], STATEFUL)}
     depth = {name: 1 + max((e.delay for e in graph.outgoing[name]), default=0) for name in order}
     history: dict[str, list[Array]] = {name: [] for name in order}
     for t in range(length if steps is None else steps):
@@ -109,7 +111,7 @@ def _ranks(graph: Graph[Any]) -> Mapping[str, int]:
 
 def _step(graph: Graph[Any], name: str, states: dict[str, Any], x: Array) -> Array:
     node = graph.nodes[name]
-    if isinstance(node, Neuron | StepDelay):
+    if isinstance(node, STATEFUL):
         return node.step(states[name], x)
     if isinstance(node, Map):
         return node.linear.apply(x)

@@ -14,8 +14,9 @@ from loihic.frontends.netx import read_netx
 from loihic.frontends.netx_file import read_net_file
 from loihic.frontends.netx_maps import layer_map
 from loihic.frontends.netx_schema import LAYERS, NEURONS, check
-from loihic.frontends.netx_sdn import SdnParameters, SdnRole, sdn_parameters
+from loihic.frontends.netx_sdn import SdnParameters, sdn_parameters
 from loihic.ir.node import Array, Shape
+from loihic.ops.sigma_delta import SdnRole
 
 
 def test_pilotnet_in_plain_integers(shared_data: Path) -> None:

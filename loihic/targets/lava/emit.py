@@ -24,6 +24,7 @@ from loihic.ops.compartment import Compartment
 from loihic.ops.conv_synapse import ConvSynapse
 from loihic.ops.delay_line import DelayLine
 from loihic.ops.dense_synapse import DenseSynapse
+from loihic.ops.sigma_delta import SdnRole, SigmaDeltaNeurons
 from loihic.ops.source import Sink, Source
 from loihic.ops.sparse_synapse import SparseSynapse
 from loihic.ops.synapse import Synapse
@@ -124,6 +125,19 @@ def _(node: Activation, place: Place) -> LavaProcess:
         args |= {"thresholds": node.thresholds.reshape(prod(rows), -1),
                  "row": to_lava(np.broadcast_to(index, shape), shape)}
     return LavaProcess(name=place.name, kind="loihic.Activation", args=args)
+
+
+@emit_process.register
+def _(node: SigmaDeltaNeurons, place: Place) -> LavaProcess:
+    shape = lava_shape(node.shape)
+    if node.role is SdnRole.SIGMA:
+        return LavaProcess(name=place.name, kind="lava.proc.sdn.process.Sigma", args={"shape": shape})
+    args: dict[str, ArgValue] = {"shape": shape, "vth": node.threshold, "spike_exp": node.spike_exp,
+                                 "state_exp": node.state_exp}
+    if node.role is SdnRole.DELTA:
+        return LavaProcess(name=place.name, kind="lava.proc.sdn.process.Delta", args=args)
+    args["bias"] = to_lava(np.broadcast_to(node.bias, node.shape), node.shape)
+    return LavaProcess(name=place.name, kind="lava.proc.sdn.process.SigmaDelta", args=args)
 
 
 def _synapse_args(node: Synapse) -> dict[str, ArgValue]:
