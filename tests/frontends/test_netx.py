@@ -165,11 +165,11 @@ def test_everything_without_a_place_is_listed_at_once(tmp_path: Path) -> None:
         dense(np.ones((2, 2)), {"type": "spooky"}),
         {**dense(np.ones((2, 2))), "weight": np.ones((3, 5))},
         dense(np.ones((2, 2)), {**LIF, "gradedSpike": True}), dense(np.ones((2, 2)), {**LIF, "refDelay": 3}),
-        dense(np.ones((2, 2)), SDNN), dense(np.ones((2, 2)), delay=np.array([63.0, 0])))
+        dense(np.ones((2, 2)), {**SDNN, "activation": "gelu"}), dense(np.ones((2, 2)), delay=np.array([63.0, 0])))
     assert [code for code, _ in found] == ["LHC401", "LHC102", "LHC401", "LHC102", "LHC202", "LHC401", "LHC401",
                                            "LHC401", "LHC408"]
     for index, words in enumerate(["layer 1 (concat)", "layer 2 (attention)", "resonator", "'spooky'", "(3, 5)",
-                                   "gradedSpike", "refDelay", "sigma-delta", "63 steps"]):
+                                   "gradedSpike", "refDelay", "gelu", "63 steps"]):
         assert words in found[index][1]
         assert "help" in found[index][1] or index == 4
 
