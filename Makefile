@@ -129,8 +129,12 @@ measure-partition: $(VENV)/.dev
 	for script in intel cores placement "scale --chips"; do \
 		echo; echo "== $$script"; set -- $$script; $(bin)/python $(partition)/$$1.py $$2 || exit 1; done
 
+quantised := examples/quantised
 examples: $(VENV)/.torch
+	$(pip_install) torchao==0.18.0 onnxscript==0.7.2
 	$(bin)/python $(digits)/train.py
+	$(bin)/python $(quantised)/digits_cnn.py
+	$(bin)/python $(quantised)/friedman.py
 
 clean:
 	rm -rf '$(VENV)' '$(VENV310)' '$(BUILD)' dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -63,6 +63,10 @@ CODES: dict[str, Code] = {
     "LHC112": Code("file cannot be written", ExitCode.MODEL,
         "The output could not be written: a full disk, a missing folder or missing permission. Nothing was left half "
         "written; an older file of that name is untouched."),
+    "LHC114": Code("network is written otherwise than it was read", ExitCode.MODEL,
+        "A warning of `loihic import`. NIR says nothing of the state in which a neuron starts, and has no maps between "
+        "feature maps but convolutions and pooling. What the network computes is the same but for what the message "
+        "says; to lose nothing, compile the original file itself."),
     # 2xx: graph structure
     "LHC201": Code("edge names a node that does not exist", ExitCode.MODEL,
         "An edge begins or ends at a name that is not in the graph."),

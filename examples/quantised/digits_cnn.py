@@ -1,10 +1,8 @@
-"""Trains a convolutional network on scikit-learn's digits, quantises it to 8 bits and writes the digits_cnn files."""
+"""Trains a convolutional network on scikit-learn's digits, in 8 bits: `python digits_cnn.py` writes its files."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,8 @@ from quantise import answers, quantised, simulated, write
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
+from training import begin, train
 
-SEED = 0
 GREY_LEVELS = 16  # pixels are whole numbers 0..16
 BATCH = 64
 EPOCHS, QUANTISED_EPOCHS = 40, 5
@@ -37,38 +35,24 @@ def shifted(images: Tensor) -> Tensor:
     return nn.functional.pad(images, (1, 1, 1, 1))[:, :, down : down + 8, right : right + 8]
 
 
-def train(model: Any, images: Tensor, labels: Tensor, epochs: int, rate: float) -> None:
-    """Fits the logits to the labels by cross entropy."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(images)).split(BATCH):
-            loss = nn.functional.cross_entropy(model(shifted(images[chosen])), labels[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        schedule.step()
-
-
 def main() -> int:
     """Makes the example; the exit status is 1 if it misses the accuracy aimed for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
-    folder: Path = parser.parse_args().out
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)  # the same sums in the same order on every machine
-    torch.manual_seed(SEED)
+    folder = begin(__doc__)
     bundle = load_digits()
     images = torch.from_numpy(bundle.images[:, None] / GREY_LEVELS).float()
     train_images, test_images, train_labels, test_labels = train_test_split(
         images, torch.from_numpy(bundle.target), test_size=0.2, random_state=0, stratify=bundle.target)
 
+    def fit(model: Any, epochs: int, rate: float) -> None:
+        train(lambda chosen: nn.functional.cross_entropy(model(shifted(train_images[chosen])), train_labels[chosen]),
+              model.parameters(), samples=len(train_images), epochs=epochs, rate=rate, batch=BATCH)
+
     model = network()
-    train(model, train_images, train_labels, EPOCHS, LEARNING_RATE)
+    fit(model, EPOCHS, LEARNING_RATE)
     with torch.no_grad():
         floats = model(test_images)
     rounded = simulated(model, train_images[:2])
-    train(rounded, train_images, train_labels, QUANTISED_EPOCHS, QUANTISED_RATE)
+    fit(rounded, QUANTISED_EPOCHS, QUANTISED_RATE)
     program = quantised(rounded, train_images[:2])
     integers = answers(program, test_images)
 
@@ -76,7 +60,7 @@ def main() -> int:
     write(program, folder / "digits_cnn.onnx")
     np.savez_compressed(folder / "digits_cnn_test.npz", input=test_images.numpy())
     np.savez_compressed(folder / "digits_cnn_few.npz", input=test_images[:FEW].numpy())
-    np.savez_compressed(folder / "digits_cnn_torch.npz", output=integers.numpy())
+    np.savez_compressed(folder / "digits_cnn_torch.npz", output=integers.numpy(), floats=floats.numpy())
     np.save(folder / "digits_cnn_labels.npy", test_labels.numpy().astype(np.uint8))
     for name, logits in (("floating point", floats), ("8 bits in torch", integers)):
         right = int((logits.argmax(1) == test_labels).sum())

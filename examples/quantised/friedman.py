@@ -1,13 +1,11 @@
-"""Trains a regression network on scikit-learn's first Friedman problem, quantises it to 8 bits, writes friedman_mlp.*
+"""Trains a regression network on scikit-learn's first Friedman problem, in 8 bits; `python friedman.py` writes it.
 
 It learns from independent samples and is tested on sensors that move slowly, where one step is much like the last.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +14,9 @@ from numpy.typing import NDArray
 from quantise import answers, quantised, simulated, write
 from score import determination
 from sklearn.datasets import make_friedman1
-from torch import Tensor, nn
+from torch import nn
+from training import SEED, begin, train
 
-SEED = 0
 SENSORS, HIDDEN = 10, 48
 SAMPLES = 8000
 BATCH = 128
@@ -51,39 +49,25 @@ def network() -> nn.Module:
         nn.Linear(SENSORS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
 
 
-def train(model: Any, x: Tensor, y: Tensor, epochs: int, rate: float) -> None:
-    """Fits the answers by least squares."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(x)).split(BATCH):
-            loss = nn.functional.mse_loss(model(x[chosen]), y[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        schedule.step()
-
-
 def main() -> int:
     """Makes the example; the exit status is 1 if it misses the accuracy aimed for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
-    folder: Path = parser.parse_args().out
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)  # the same sums in the same order on every machine
-    torch.manual_seed(SEED)
+    folder = begin(__doc__)
     drawn, wanted = make_friedman1(SAMPLES, SENSORS, noise=0.0, random_state=SEED)
     x, y = torch.from_numpy(drawn).float(), torch.from_numpy(wanted[:, None]).float()
 
+    def fit(model: Any, epochs: int, rate: float) -> None:
+        train(lambda chosen: nn.functional.mse_loss(model(x[chosen]), y[chosen]), model.parameters(), samples=SAMPLES,
+              epochs=epochs, rate=rate, batch=BATCH)
+
     model = network()
-    train(model, x, y, EPOCHS, LEARNING_RATE)
+    fit(model, EPOCHS, LEARNING_RATE)
     sensors = drifting(STEPS)
     targets = friedman(sensors.astype(np.float64))
     shown = torch.from_numpy(sensors).float()
     with torch.no_grad():
         floats = model(shown).numpy()
     rounded = simulated(model, x[:2])
-    train(rounded, x, y, QUANTISED_EPOCHS, QUANTISED_RATE)
+    fit(rounded, QUANTISED_EPOCHS, QUANTISED_RATE)
     program = quantised(rounded, x[:2])
     integers = answers(program, shown).numpy()
 

@@ -27,8 +27,8 @@ def simulated(model: nn.Module, example: Tensor) -> Any:
         model: as trained in floating point.
         example: a batch of at least two inputs.
     """
-    config = get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
-    return prepare_qat_pt2e(export(model, (example,), dynamic_shapes=BATCH).module(), XNNPACKQuantizer().set_global(config))
+    quantiser = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_qat=True))
+    return prepare_qat_pt2e(export(model, (example,), dynamic_shapes=BATCH).module(), quantiser)
 
 
 def quantised(model: Any, example: Tensor) -> ExportedProgram:
@@ -54,8 +54,8 @@ def write(program: ExportedProgram, path: Path) -> None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exported = torch.onnx.export(program, input_names=["input"], output_names=["output"], dynamo=True, verbose=False)
-    assert exported is not None
+        exported: Any = torch.onnx.export(
+            program, input_names=["input"], output_names=["output"], dynamo=True, verbose=False)
     for node in exported.model.graph:
         node.metadata_props.clear()
     exported.save(path)

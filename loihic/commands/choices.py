@@ -136,6 +136,6 @@ def output_path(wanted: str | None, default: str, *inputs: str | None) -> Path:
              error=InputError)
     for given in inputs:
         if given is not None and path.exists() and Path(given).exists() and path.samefile(given):
-            fail("LHC702", f"{path} is an input and would be overwritten", help="give another name with -o",
+            fail("LHC702", f"{path} is an input and would be overwritten", help="give the output another name",
                  error=InputError)
     return path

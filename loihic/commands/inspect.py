@@ -11,6 +11,7 @@ from loihic.commands.output import json_option, print_diagnostics, print_json, p
 from loihic.errors import CompileError, InputError, fail
 
 if TYPE_CHECKING:
+    from loihic.options import Options
     from loihic.partition.whereabouts import Address
     from loihic.passes.manager import AnyGraph
     from loihic.program import Program
@@ -34,10 +35,11 @@ def show(file: str, after: str | None, as_json: bool, **typed: Any) -> None:
     if is_artefact(file):
         _show_program(api.load(file), file, after, as_json)
         return
-    graph, provenance, warnings = api.read_model(file)
+    chosen = options(**typed)
+    graph, provenance, warnings = api.read_model(file, chosen)
     print_diagnostics(warnings)
     if after is not None:
-        graph = _after(graph, provenance, after, typed)
+        graph = _after(graph, provenance, after, chosen)
     if as_json:
         print_json({"ok": True, "file": file, "after": after, "provenance": provenance, **_graph_json(graph)})
     else:
@@ -123,14 +125,15 @@ def _print_core(row: CoreRow, places: list[Location]) -> None:
     print_table(row.words, [[str(words) for words in row.words.values()]], right=row.words)
 
 
-def _after(graph: AnyGraph, provenance: dict[str, Any], name: str, typed: dict[str, Any]) -> AnyGraph:
+def _after(graph: AnyGraph, provenance: dict[str, Any], name: str, chosen: Options) -> AnyGraph:
     """The graph that the pass `name` leaves behind; what fails later does not matter."""
     from loihic import api
+    from loihic.ir.graph import Fact
     from loihic.passes.manager import CompileContext, run_passes
     from loihic.passes.pipeline import float_pipeline, integer_pipeline
 
-    chosen = options(**typed)
-    known = [item.name for item in (*float_pipeline(chosen, 1.0), *integer_pipeline(chosen))]
+    whole = Fact.WHOLE in graph.facts
+    known = [item.name for item in (*float_pipeline(chosen, 1.0), *integer_pipeline(chosen, whole=whole))]
     if name not in known:
         fail("LHC701", f"no pass of the pipeline is called {name}", help=f"in order: {', '.join(known)}",
              error=InputError)
@@ -138,7 +141,7 @@ def _after(graph: AnyGraph, provenance: dict[str, Any], name: str, typed: dict[s
     try:
         fused = api.lower_float(graph, context, provenance)
         if name not in context.stages:
-            run_passes(fused, integer_pipeline(context.options), context)
+            run_passes(fused, integer_pipeline(context.options, whole=whole), context)
     except CompileError:
         if name not in context.stages:
             raise

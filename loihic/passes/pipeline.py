@@ -15,6 +15,7 @@ from loihic.passes.manager import Pass
 from loihic.passes.place_quantisers import PlaceQuantisers
 from loihic.passes.prove import Prove
 from loihic.passes.quantise import Quantise
+from loihic.passes.repeats import DropRepeats
 from loihic.passes.retime import Retime
 from loihic.passes.shapes import InferShapes
 from loihic.passes.stock import StockOnly
@@ -25,6 +26,7 @@ def float_pipeline(options: Options, dt: float) -> list[Pass]:
     return [
         InferShapes(),
         HoistSteps(),
+        DropRepeats(),
         PlaceQuantisers(),
         Discretise(dt=dt, scheme=options.scheme, reset=options.reset, spikes=options.spikes),
         BreakLoops(),

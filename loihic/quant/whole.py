@@ -57,13 +57,17 @@ def whole_synapses(linear: LinearMap, *, group: str, origins: tuple[str, ...], m
 
 def doubling(maps: Iterable[LinearMap]) -> int:
     """The factor that lets one synapse hold each map's whole weights: 2 where a kernel needs it, else 1."""
+    factor = 1
     for linear in maps:
         stored = storable(linear)
-        if isinstance(stored, ConvMap):
-            numbers = np.rint(values_of(stored)).astype(np.int64)
-            if len(_parts(numbers, shifts=False)) > len(_parts(2 * numbers, shifts=False)):
-                return 2
-    return 1
+        numbers = np.rint(values_of(stored)).astype(np.int64)
+        least, most = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+        if max(-least, most) > LARGEST // 2:
+            return 1
+        fits = least >= -128 and most <= 127
+        if isinstance(stored, ConvMap) and fits and len(_parts(numbers, shifts=False)) > 1:
+            factor = 2
+    return factor
 
 
 def _parts(numbers: Array, *, shifts: bool) -> tuple[_Part, ...]:
