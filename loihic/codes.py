@@ -146,6 +146,9 @@ CODES: dict[str, Code] = {
         "least within --budget (by default: the words that 8 bits everywhere would take), or takes the fewest words "
         "within --max-error. `loihic compile --dump-bits FILE.toml` writes it down, --weight-bits FILE.toml takes it "
         "again."),
+    "LHC503": Code("option without effect", ExitCode.MODEL,
+        "A warning: an option was given that changes nothing, because the file says itself what it would choose. The "
+        "weights of a quantised network are kept as they are, and so is the grid of its inputs."),
     # 6xx: backends
     "LHC601": Code("backend is not installed", ExitCode.UNSUPPORTED,
         "The backend needs a package that is not there. `loihic doctor` says what is missing and what to type."),

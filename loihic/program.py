@@ -14,6 +14,7 @@ from loihic.golden import fit_inputs
 from loihic.ir.graph import HardwareGraph, SourceGraph
 from loihic.ir.node import Array, Shape
 from loihic.ledger import Ledger
+from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.partition.plan import Plan
 from loihic.quant.proofs import StateProof
@@ -83,6 +84,14 @@ class Program:
         return {name: node.shape for name, node in self.inputs.items()}
 
     @property
+    def answers_each_step(self) -> bool:
+        """Whether every input step is a question of its own, as in networks without neurons that remember."""
+        from loihic.ops.activation import Activation
+
+        kinds = [node for node in self.graph.nodes.values() if isinstance(node, Population)]
+        return bool(kinds) and all(isinstance(node, Activation) for node in kinds)
+
+    @property
     def latency(self) -> int:
         """Steps from an input to the slowest output that answers it."""
         return max((sink.latency for sink in self.outputs.values()), default=0)
@@ -148,8 +157,6 @@ class Program:
         return Result(outputs=outputs, recorded=recorded, latency=latency)
 
     def _known(self, record: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        from loihic.ops.population import Population
-
         wanted = list(record)
         states = {name: (*node.states, "out") for name, node in self.graph.nodes.items()
                   if isinstance(node, Population)}

@@ -128,6 +128,11 @@ def _first(ours: Mapping[tuple[str, str], Array], theirs: Mapping[tuple[str, str
     return found
 
 
+def chosen(values: Array, *, each_step: bool) -> Array:
+    """The element of a vector output (N, T, n) with the greatest sum over the steps, or in each step."""
+    return np.asarray(np.argmax(values if each_step else values.sum(axis=1), axis=-1))
+
+
 def _against_float(program: Program, x: Array | Mapping[str, Array] | None) -> Verdict:
     """Outputs in real units against the float reference, with the figures that matter for spike trains."""
     ours = program.dequantise(program.run(x).outputs)
@@ -137,9 +142,12 @@ def _against_float(program: Program, x: Array | Mapping[str, Array] | None) -> V
     first = _first({(n, "out"): v for n, v in rounded.items()}, {(n, "out"): v for n, v in theirs.items()})
     mismatched = sum(int(np.sum(rounded[name] != values)) for name, values in theirs.items())
     spikes = sum(float(np.sum(np.abs(values))) for values in theirs.values())
-    decisions = [np.mean(np.argmax(ours[name].sum(axis=1), axis=1) == np.argmax(values.sum(axis=1), axis=1))
+    each = program.answers_each_step
+    decisions = [np.mean(chosen(ours[name], each_step=each) == chosen(values, each_step=each))
                  for name, values in theirs.items() if values.ndim == 3 and values.shape[2] > 1]
-    figures = {"mismatched entries": float(mismatched), "mismatched per float spike": mismatched / max(spikes, 1.0)}
+    figures = {"mismatched entries": float(mismatched)}
+    if not each:
+        figures["mismatched per float spike"] = mismatched / max(spikes, 1.0)
     if decisions:
         figures["agreement of decisions"] = float(np.mean(decisions))
     compared = sum(values.size for values in theirs.values())

@@ -96,7 +96,8 @@ def _report(program: Program, model: str, target: Path) -> None:
     say(f"{model} -> {target}")
     assumed = "; --dt gives another" if str(given["dt_source"]).startswith("assumed") else ""
     settings = [("dt", f"{given['dt']:g} ({given['dt_source']}{assumed})"),
-                *option_rows(program.options, Options().described()), *port_rows(program)]
+                *option_rows(program.options, Options().described(), spiking=not program.answers_each_step),
+                *port_rows(program)]
     width = max(len(name) for name, _ in settings)
     for name, value in settings:
         say(f"  {name:<{width}}  {value}")

@@ -105,7 +105,8 @@ def _print_divergence(found: Comparison) -> None:
         say("nothing diverges: the same spikes, and graded outputs within the tolerance")
         return
     say(f"first divergence: {found.first}")
-    say(f"cause:            {found.cause}")
+    if found.cause is not None:
+        say(f"cause:            {found.cause}")
 
 
 def _print_effects(found: Comparison, plain: bool) -> None:

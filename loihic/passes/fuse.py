@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from loihic.errors import Diagnostic
+from loihic.errors import Diagnostic, Severity
 from loihic.ir.graph import Edge, Fact
 from loihic.ir.linear import IdentityMap, compose, diagonal
 from loihic.ir.node import Array, Shape, SourceNode, merged_origins
@@ -22,6 +22,7 @@ from loihic.ops.quantiser import Stepwise
 from loihic.ops.sigma_delta import SdnRole, SigmaDelta
 from loihic.ops.traits import Emit, LinearNode, Reset
 from loihic.ops.window_max import WindowMax
+from loihic.options import Options
 from loihic.passes.levels import Climbed, LevelPoints, columns_of, prepared_inputs
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
 from loihic.passes.paths import Arriving, Path, composed_unit
@@ -91,7 +92,22 @@ class _Fuser:
             elif isinstance(node, StepDelay):
                 self._place(name, node, node.shape)
                 self._connect_plain(name, node.origins)
+        if Fact.WHOLE in self.graph.facts:
+            self._note_unused()
         return self.graph.with_(nodes=self.nodes, edges=self.edges, shapes=self.shapes)
+
+    def _note_unused(self) -> None:
+        """Say which options change nothing, because the file says itself what they would choose."""
+        options, inputs = self.context.options, [name for name, _ in self.graph.of(Input)]
+        unused = []
+        if not self.levels.chose_bits and str(options.widths) != str(Options().widths):
+            unused.append("--weight-bits: all weights are whole in the file")
+        if (options.input_range or options.input_bits) and all(name in self.prepared for name in inputs) and not any(
+                f"{name}.levels" in self.graph.nodes for name in inputs):
+            unused.append("--input-range, --input-bits: the file quantises its inputs itself")
+        for text in unused:
+            self.context.report(Diagnostic(code="LHC503", message=f"an option without effect: {text}",
+                                           severity=Severity.WARNING))
 
     def _place(self, name: str, node: SourceNode, shape: Shape) -> None:
         self.nodes[name] = node
@@ -110,7 +126,7 @@ class _Fuser:
                 total.put(point, edge.delay, Path(IdentityMap(in_shape=shape, out_shape=shape), unit=np.ones(shape)))
                 continue
             through = self._leaving(edge.src)
-            for (point, delay), path in through.paths.items():
+            for (point, delay, _), path in through.paths.items():
                 total.put(point, delay + edge.delay, path)
             if edge.delay:
                 self._note_early_bias(edge.src, edge.delay, through.constant)
@@ -134,7 +150,7 @@ class _Fuser:
             steps = int(node.steps.flat[0]) if node.steps.size else 0
             if steps:
                 self._note_early_bias(name, steps, arriving.constant)
-            out.paths = {(point, delay + steps): path for (point, delay), path in arriving.paths.items()}
+            out.paths = {(point, delay + steps, n): path for (point, delay, n), path in arriving.paths.items()}
             out.constant = arriving.constant
             return out
         if isinstance(node, Elementwise):
@@ -146,7 +162,7 @@ class _Fuser:
             return replace(arriving, stages=merged(arriving.stages, Scaled(gain=factor, shift=shift)))
         shape = next(self.graph.shapes[edge.src] for edge in self.graph.incoming[name])
         linear = node.linear_map(shape)
-        for (point, delay), path in arriving.paths.items():
+        for (point, delay, _), path in arriving.paths.items():
             unit = composed_unit(linear, node.unit if isinstance(node, Matrix) else None, path.unit)
             out.put(point, delay, Path(compose(linear, path.linear), merged_origins(path.origins, node.origins), unit))
         constant = np.asarray(0.0)
@@ -163,7 +179,7 @@ class _Fuser:
         if not centred.has_current:
             centred = replace(centred, bias_v=centred.bias_v + centred.bias_u, bias_u=np.zeros(node.shape))
         self._place(name, centred, node.shape)
-        for (point, delay), path in arriving.paths.items():
+        for (point, delay, _), path in arriving.paths.items():
             linear = path.linear if np.all(rows == 1.0) else path.linear.scaled(rows)
             self._connect(point, name, delay, Path(linear.reshaped(out_shape=node.shape) if
                                                    linear.out_shape != node.shape else linear, path.origins))
@@ -183,7 +199,7 @@ class _Fuser:
     def _place_climbed(self, name: str, settled: Climbed, shape: Shape) -> None:
         """A Staircase and the Maps into it; what rounding lost is written down."""
         self._place(name, settled.node, shape)
-        for ((point, delay), path), linear, bits, error in settled.ways:
+        for ((point, delay, _), path), linear, bits, error in settled.ways:
             label = self._connect(point, name, delay, replace(path, linear=linear), bits)
             if error:
                 self.context.ledger.add(Loss(
@@ -193,7 +209,7 @@ class _Fuser:
     def _place_sigma_delta(self, name: str, node: SigmaDelta) -> None:
         """Sigma-delta neurons of lava-dl; those that encode the input hear it without a connection in between."""
         self._place(name, node, node.shape)
-        for (point, delay), path in self._arriving(name).paths.items():
+        for (point, delay, _), path in self._arriving(name).paths.items():
             if node.role is SdnRole.DELTA and path.linear.is_identity:
                 self.edges.append(Edge(src=point, dst=name, delay=delay))
             else:
@@ -236,7 +252,7 @@ class _Fuser:
         arriving = self._arriving(name)
         items = list(arriving.paths.items())
         if len(items) == 1 and not np.any(arriving.constant):
-            (point, delay), path = items[0]
+            (point, delay, _), path = items[0]
             from_neuron = isinstance(self.graph.nodes[point], Neuron)
             # A delay line has its source's shape: behind a Flatten it takes a relay, whose weights know both orders.
             to_delay = isinstance(self.graph.nodes[name], StepDelay) and path.linear.in_shape == path.linear.out_shape
@@ -268,7 +284,7 @@ class _Fuser:
         """
         arriving = self._arriving(name)
         if len(arriving.paths) == 1 and not np.any(arriving.constant):
-            ((point, delay), path), = arriving.paths.items()
+            ((point, delay, _), path), = arriving.paths.items()
             if path.linear.is_identity and delay == 0 and point not in self.prepared:
                 self.edges.append(Edge(src=point, dst=name))
                 return node

@@ -16,10 +16,10 @@ from loihic.ops.preparation import Preparation
 from loihic.ops.quantiser import Staircase, Stepwise
 from loihic.ops.traits import Emit, LinearNode
 from loihic.passes.manager import AnyGraph
-from loihic.passes.paths import Arriving, Path, moves
+from loihic.passes.paths import Arriving, Path, Way, moves
 from loihic.passes.staircases import Climb, UnfitError
 from loihic.quant.groups import values_of
-from loihic.quant.units import Settled, Way, settle
+from loihic.quant.units import Entering, Settled, settle
 from loihic.quant.widths import Widths
 
 BITS = 8  # of weights that --weight-bits leaves to the compiler
@@ -43,7 +43,7 @@ class Climbed:
     """A staircase, and per way into it: key and path, real weights on its units, their bits, and what was lost."""
 
     node: Staircase
-    ways: tuple[tuple[tuple[tuple[str, int], Path], LinearMap, str, float], ...]
+    ways: tuple[tuple[tuple[Way, Path], LinearMap, str, float], ...]
 
 
 class LevelPoints:
@@ -56,11 +56,13 @@ class LevelPoints:
     Attributes:
         inputs: as given.
         placed: points that were added, by name.
+        chose_bits: whether any weights were real and had to be rounded.
     """
 
     def __init__(self, graph: AnyGraph, inputs: Mapping[str, str]) -> None:
         self.graph, self.inputs = graph, inputs
         self.placed: dict[str, Staircase] = {}
+        self.chose_bits = False
         self._quantisers = {name: graph.nodes[steps] for steps, name in inputs.items()}
 
     def grid(self, point: str) -> Grid:
@@ -87,7 +89,7 @@ class LevelPoints:
         if arriving.stages or np.any(arriving.constant):
             raise UnfitError("the greatest of values that are not quantised")
         grids = []
-        for (point, _), path in arriving.paths.items():
+        for (point, _, _), path in arriving.paths.items():
             grid = self.grid(point)
             if moves(path.linear) is None or grid.scale.size != 1:
                 raise UnfitError("the greatest of sums")
@@ -130,10 +132,11 @@ class LevelPoints:
 
     def _settled(self, arriving: Arriving, shape: Shape, widths: Widths) -> Settled:
         ways = []
-        for (point, _), path in arriving.paths.items():
+        for (point, _, _), path in arriving.paths.items():
             scale = self.grid(point).scale
             chosen = widths.of(path.origins) if path.unit is None else None
             bits = BITS if chosen is None else chosen.bits
+            self.chose_bits |= path.unit is None
             per_level, unit = path.linear, path.unit
             if scale.size == 1:
                 per_level = per_level.scaled(scale.reshape(()))
@@ -145,29 +148,29 @@ class LevelPoints:
                 unit = None if unit is None or index is None else np.where(
                     index >= 0, full.reshape(-1)[index], full.max())
             grid = self.grid(point)
-            ways.append(Way(linear=per_level, unit=unit, bits=bits, reach=max(-grid.low, grid.high, 1)))
+            ways.append(Entering(linear=per_level, unit=unit, bits=bits, reach=max(-grid.low, grid.high, 1)))
         return settle(ways, shape)
 
     def _bounds(self, arriving: Arriving, whole: tuple[LinearMap, ...]) -> tuple[float, float]:
         """Least and greatest whole sum."""
         low = high = 0.0
-        for ((point, _), _), linear in zip(arriving.paths.items(), whole, strict=True):
+        for ((point, _, _), _), linear in zip(arriving.paths.items(), whole, strict=True):
             grid = self.grid(point)
             least, most = linear.row_bounds(float(min(grid.low, 0)), float(max(grid.high, 0)))
             low, high = low + float(least.min(initial=0.0)), high + float(most.max(initial=0.0))
         return low, high
 
     def _ways(self, arriving: Arriving, settled: Settled, shape: Shape) -> Iterator[
-            tuple[tuple[tuple[str, int], Path], LinearMap, str, float]]:
-        for ((point, delay), path), whole, error in zip(
+            tuple[tuple[Way, Path], LinearMap, str, float]]:
+        for (way, path), whole, error in zip(
                 arriving.paths.items(), settled.whole, settled.errors, strict=True):
-            scale = self.grid(point).scale
+            scale = self.grid(way[0]).scale
             unit = np.broadcast_to(settled.unit, shape).reshape(whole.out_shape)
             real = columns_scaled(whole.scaled(unit), 1.0 / (
                 scale.reshape(()) if scale.size == 1 else np.broadcast_to(scale, whole.in_shape)))
             values = values_of(whole)
             peak = max(int(-values.min(initial=0.0)) - 1, int(values.max(initial=0.0)))
-            yield ((point, delay), path), real, str(min(max(peak.bit_length() + 1, 1), 16)), error
+            yield (way, path), real, str(min(max(peak.bit_length() + 1, 1), 16)), error
 
 
 def prepared_inputs(graph: AnyGraph) -> dict[str, tuple[str, Preparation]]:

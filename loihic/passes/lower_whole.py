@@ -54,6 +54,11 @@ class LowerWhole(Pass):
     delta_threshold: int = 0
 
     def run(self, graph: AnyGraph, context: CompileContext) -> AnyGraph:
+        if context.options.stock_only and (found := [name for name, _ in graph.of(Staircase)]):
+            context.report(Diagnostic(
+                code="LHC402", message="Lava has no Process that computes levels", node=", ".join(found[:8]),
+                help="leave --stock-only out: loihic's Activation Process computes them"))
+            return graph
         return _Lowering(graph, context, self.coding is Coding.SIGMA_DELTA, self.delta_threshold).lowered()
 
 
@@ -88,7 +93,19 @@ class _Lowering:
 
     def _source(self, name: str, node: Input) -> Source:
         source = self.ranges.source(name, node)
-        return replace(source, delta=True, vth=self.delta_threshold) if self.deltas else source
+        if not self.deltas:
+            return source
+        self._note_kept_back(name, source.low, source.high)
+        return replace(source, delta=True, vth=self.delta_threshold)
+
+    def _note_kept_back(self, name: str, low: int, high: int) -> None:
+        """Write down that small changes of levels are not sent."""
+        if self.delta_threshold > 1:
+            self.context.ledger.add(Loss(
+                node=name, kind="delta", param="delta threshold", wanted="every change",
+                actual=f"changes of {self.delta_threshold} levels and more",
+                error=(self.delta_threshold - 1) / max(high - low, 1),
+                why="a level may be off by what was kept back; relative to the range of levels"))
 
     def _population(self, name: str, node: Staircase | Neuron | SigmaDelta) -> None:
         """A population, and the synapses that lead to it."""
@@ -219,6 +236,8 @@ class _Lowering:
             origins=node.origins, shape=self.graph.shapes[name], low=node.low, high=node.high, rise=node.rise,
             unit=node.unit / factor, level_scale=node.scale, label=node.label, sigma=self.deltas, delta=deltas,
             vth=self.delta_threshold if deltas else 0)
+        if deltas:
+            self._note_kept_back(name, node.low, node.high)
         if node.thresholds is None:
             return self._by_gain(name, node, made, factor)
         steps = self._whole_steps(node)

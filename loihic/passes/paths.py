@@ -10,6 +10,8 @@ from loihic.ir.linear import DenseMap, IdentityMap, LinearMap, SparseMap, add, c
 from loihic.ir.node import Array, Shape, merged_origins
 from loihic.passes.staircases import Stage
 
+Way = tuple[str, int, int]  # source, delay in steps, and a number for ways whose weights have no unit in common
+
 
 @dataclass(frozen=True)
 class Path:
@@ -28,24 +30,27 @@ class Path:
 
 @dataclass
 class Arriving:
-    """What adds up at a node: paths by (source, delay in steps), and a constant; and the functions of the sum."""
+    """What adds up at a node: paths from points, and a constant; and the functions of the sum."""
 
-    paths: dict[tuple[str, int], Path] = field(default_factory=dict)
+    paths: dict[Way, Path] = field(default_factory=dict)
     constant: Array | float = 0.0
     stages: tuple[Stage, ...] = ()
 
     def put(self, source: str, delay: int, path: Path) -> None:
-        """Add a path; parallel paths of the same delay become one."""
-        old = self.paths.get((source, delay))
-        if old is not None:
-            path = Path(add(old.linear, path.linear), merged_origins(old.origins, path.origins),
-                        _common_unit(old.unit, path.unit))
-        self.paths[source, delay] = path
+        """Add a path; parallel paths of the same delay become one, unless both have units and these do not agree."""
+        number = 0
+        while (old := self.paths.get((source, delay, number))) is not None:
+            unit = _common_unit(old.unit, path.unit)
+            if unit is not None or old.unit is None or path.unit is None:
+                path = Path(add(old.linear, path.linear), merged_origins(old.origins, path.origins), unit)
+                break
+            number += 1
+        self.paths[source, delay, number] = path
 
     def selected(self, index: Array) -> Arriving:
         """The elements at flat indices, of the shape of `index`."""
         found = Arriving()
-        for (source, delay), path in self.paths.items():
+        for (source, delay, _), path in self.paths.items():
             move = selection(path.linear.out_shape, index)
             unit = None if path.unit is None else path.unit.reshape(-1)[index]
             found.put(source, delay, Path(compose(move, path.linear), path.origins, unit))
@@ -57,7 +62,7 @@ class Arriving:
     def minus(self, other: Arriving) -> Arriving:
         """The difference of two sums."""
         found = Arriving(paths=dict(self.paths), constant=self.constant - other.constant)
-        for (source, delay), path in other.paths.items():
+        for (source, delay, _), path in other.paths.items():
             found.put(source, delay, replace(path, linear=path.linear.scaled(np.asarray(-1.0))))
         return found
 

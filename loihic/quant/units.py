@@ -19,8 +19,8 @@ LARGEST = (1 << 15) - 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Way:
-    """One linear way into a population.
+class Entering:
+    """One linear map into a population.
 
     Attributes:
         linear: real weights per level of a message: A times the message's scale.
@@ -50,7 +50,7 @@ class Settled:
     errors: tuple[float, ...]
 
 
-def settle(ways: Sequence[Way], shape: Shape) -> Settled:
+def settle(ways: Sequence[Entering], shape: Shape) -> Settled:
     """Choose a population's units and round its weights to them.
 
     Where every way has the same unit nothing is lost. Ways whose units differ (the branches of a residual sum) share
@@ -73,7 +73,7 @@ def is_whole(linear: LinearMap, unit: Array, shape: Shape) -> bool:
     return bool(np.all(np.abs(values - np.rint(values)) <= WHOLE * np.maximum(np.abs(values), 1.0)))
 
 
-def _own_unit(way: Way, linear: LinearMap, shape: Shape) -> Array:
+def _own_unit(way: Entering, linear: LinearMap, shape: Shape) -> Array:
     """The unit of a way, of the population's shape; rows without weights have unit 0."""
     rows = Rows(linear=linear)
     peaks = _spread(rows.peaks, linear, shape)
@@ -82,7 +82,7 @@ def _own_unit(way: Way, linear: LinearMap, shape: Shape) -> Array:
     return peaks / max((1 << (way.bits - 1)) - 1, 1)
 
 
-def _common(ways: Sequence[Way], stored: Sequence[LinearMap], units: Sequence[Array], shape: Shape) -> Array:
+def _common(ways: Sequence[Entering], stored: Sequence[LinearMap], units: Sequence[Array], shape: Shape) -> Array:
     """The unit of each neuron; neurons under a shared kernel have the same."""
     if all(np.array_equal(units[0], other) for other in units):
         return np.where(units[0] > 0, units[0], _typical(units[0]))
@@ -98,7 +98,7 @@ def _common(ways: Sequence[Way], stored: Sequence[LinearMap], units: Sequence[Ar
     return finest / _parts(ways, stored, units, finest, shape)
 
 
-def _parts(ways: Sequence[Way], stored: Sequence[LinearMap], units: Sequence[Array], finest: Array,
+def _parts(ways: Sequence[Entering], stored: Sequence[LinearMap], units: Sequence[Array], finest: Array,
            shape: Shape) -> int:
     """Into how many parts the finest unit is cut: the fewest that lose nothing, else those that lose least.
 

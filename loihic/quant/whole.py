@@ -36,7 +36,8 @@ def whole_synapses(linear: LinearMap, *, group: str, origins: tuple[str, ...], m
 
     Mixed 8-bit mantissas are even, so that odd weights are stored doubled: their sum is shifted right again, which
     leaves nothing over, or, behind a convolution, whose sum Lava does not shift, all of the neuron's sum is doubled
-    (`factor` 2). What 8 bits do not hold becomes high and low synapses, w = 256 high + low, low unsigned.
+    (`factor` 2). What one synapse does not hold becomes two: the positive weights and the negative ones, or, beyond
+    255, high and low ones, w = 256 high + low, low unsigned.
 
     Args:
         linear: whole weights.
@@ -80,6 +81,9 @@ def _parts(numbers: Array, *, shifts: bool) -> tuple[_Part, ...]:
         return (_Part(mantissas=numbers, mode=SignMode.MIXED),)
     if shifts and least >= -128 and most <= 127:
         return (_Part(mantissas=2 * numbers, mode=SignMode.MIXED, exponent=-1),)
+    if least >= -255 and most <= 255:
+        return (_Part(mantissas=np.maximum(numbers, 0), mode=SignMode.EXCITATORY),
+                _Part(mantissas=np.minimum(numbers, 0), mode=SignMode.INHIBITORY))
     if max(-least - 1, most) > LARGEST:
         raise ValueError(f"whole weights of {least}..{most}; two synapses hold 16 bits")
     high, low = numbers >> BYTE, numbers & 255

@@ -19,12 +19,15 @@ from loihic.ops.neuron import Neuron
 from loihic.program import Program
 from loihic.report.causes import Cause, find_cause
 from loihic.report.divergence import DEFAULT_TOLERANCE, Detector, Divergence
-from loihic.report.effects import KindEffect, kind_effects, work
+from loihic.report.effects import KindEffect, kind_effects, output_error, work
 from loihic.report.faults import Finding, faults
 from loihic.report.population import PopulationMeter, PopulationReport
 from loihic.report.spike_metrics import DEFAULT_TAU
 from loihic.sim.emulate import Emulator, LossKind
 from loihic.sim.lockstep import Trace, lockstep, populations
+from loihic.sim.reference import run_reference
+from loihic.sim.simulator import simulate
+from loihic.verify import chosen
 
 Progress = Callable[[str, float], None]  # what is being done, and how much of it all is done, 0 to 1
 CHUNK_BYTES = 64e6
@@ -38,8 +41,8 @@ class Decisions:
     """How often both networks choose the same element of a vector output: the one with the greatest sum.
 
     Attributes:
-        agreed: samples with the same choice.
-        of: samples in which at least one of the two sends anything.
+        agreed: samples with the same choice; steps, where each step is a question of its own.
+        of: samples (steps) in which at least one of the two sends anything.
         silent: samples in which neither does.
     """
 
@@ -116,7 +119,7 @@ def compare(program: Program, x: Array | Mapping[str, Array] | None = None, *, t
     if first is not None:
         node = populations(program)[first.node]
         sample = run.real(slice(first.sample, first.sample + 1))
-        cause = Cause(kind=None) if not isinstance(node, Compartment) else find_cause(
+        cause = None if not isinstance(node, Compartment) else find_cause(
             emulator, node, first, sample, tolerance,
             _counted(report, "looking for the cause", MAIN_SHARE, CAUSE_SHARE, 2 * len(LossKind)))
     chosen = run.effect_samples
@@ -124,9 +127,13 @@ def compare(program: Program, x: Array | Mapping[str, Array] | None = None, *, t
     error, effects = kind_effects(
         emulator, run.real(slice(0, chosen)), tau,
         _counted(report, "undoing each loss", start, 1 - start, 2 * len(LossKind) + 1))
+    decisions = run.decisions()
+    if program.answers_each_step:  # of levels there is no emulation: what the program itself answers is compared
+        ours, theirs = run.answers()
+        error, decisions = output_error(program.source, ours, theirs, tau), _each_step(ours, theirs)
     return Comparison(
         samples=run.samples, steps=run.steps, tau=tau, tolerance=tolerance,
-        populations=tuple(meter.report() for meter in run.meters.values()), decisions=run.decisions(), first=first,
+        populations=tuple(meter.report() for meter in run.meters.values()), decisions=decisions, first=first,
         cause=cause, output_error=error, effects=effects, effect_samples=chosen,
         faults=faults(program, list(run.meters.values())))
 
@@ -192,6 +199,14 @@ class _Run:
                 found[name] = Decisions(agreed=int(same.sum()), of=int((~silent).sum()), silent=int(silent.sum()))
         return found
 
+    def answers(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The outputs of the integers and of the floats, (N, T, *shape), in real units."""
+        found = {}
+        raw, _ = simulate(self.program.graph, self.encoded, self.steps + self.program.latency)
+        for name, sink in self.program.outputs.items():
+            found[name] = sink.real(raw[name][:, sink.latency : sink.latency + self.steps])
+        return found, run_reference(self.program.source, self.real(slice(None)))
+
     def real(self, part: slice) -> dict[str, Array]:
         """The inputs of some samples in real units."""
         return {name: self.program.inputs[name].real(values[part]) for name, values in self.encoded.items()}
@@ -202,6 +217,16 @@ class _Run:
         runs = 2 * len(LossKind) + 2
         affordable = int(EFFECT_WORK / (runs * self.steps * max(work(self.program.source), 1)))
         return min(self.samples, EFFECT_SAMPLES, max(affordable, 1))
+
+
+def _each_step(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> dict[str, Decisions]:
+    """Of every vector output with something to choose."""
+    found = {}
+    for name, values in theirs.items():
+        if values.ndim == 3 and values.shape[2] > 1:
+            same = chosen(ours[name], each_step=True) == chosen(values, each_step=True)
+            found[name] = Decisions(agreed=int(same.sum()), of=same.size, silent=0)
+    return found
 
 
 def _counted(report: Progress, what: str, start: float, share: float, total: int) -> Callable[[], None]:

@@ -106,9 +106,13 @@ def answering_step(graph: HardwareGraph, name: str) -> int:
     return 0
 
 
-def option_rows(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(option, value) with the defaults marked; what says nothing at its default is left out."""
-    always = {"reset", "scheme", "spikes", "weight_bits"}
+def option_rows(options: Mapping[str, Any], defaults: Mapping[str, Any], *, spiking: bool = True) -> list[
+        tuple[str, str]]:
+    """(option, value) with the defaults marked; what says nothing at its default is left out.
+
+    Of the choices that matter to `spiking` networks alone the defaults say nothing to others.
+    """
+    always = {"reset", "scheme", "spikes", "weight_bits"} if spiking else set()
     rows = []
     for key, value in options.items():
         if key == "dt" or (key not in always and value == defaults.get(key)):
@@ -163,11 +167,20 @@ def output_rows(program: Program, result: Result, limit: int = 10) -> list[tuple
         shape = str(program.outputs[name].shape)
         for sample in range(min(limit, len(values))):
             if is_graded(program, name):
-                text, decided = range_text(values[sample]), None
+                text, decided = range_text(values[sample]), step_decisions(program, name, values[sample])
             else:
-                text, decided = spikes_text(values[sample]), decision(values[sample])
-            rows.append((name, str(sample), shape, text, "" if decided is None else str(decided)))
+                chosen = decision(values[sample])
+                text, decided = spikes_text(values[sample]), "" if chosen is None else str(chosen)
+            rows.append((name, str(sample), shape, text, decided))
     return rows
+
+
+def step_decisions(program: Program, output: str, values: Array) -> str:
+    """The greatest element of a vector output (T, n) in each of the first steps, if each is a question of its own."""
+    if not program.answers_each_step or values.ndim != 2 or values.shape[1] < 2:
+        return ""
+    chosen = program.outputs[output].real(values[:FEW]).argmax(axis=1)
+    return " ".join(map(str, chosen)) + (" ..." if len(values) > FEW else "")
 
 
 def is_graded(program: Program, output: str) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from loihic.ir.linear import ConvMap, DenseMap, IdentityMap, LinearMap
 from loihic.ops.conv_synapse import ConvSynapse
-from loihic.quant.units import Way, settle
+from loihic.quant.units import Entering, settle
 from loihic.quant.whole import doubling, whole_synapses
 
 RANGES = [(0, 0), (0, 255), (-255, 0), (-128, 127), (-256, 254), (-1, 1), (-32768, 32767), (5, 300)]
@@ -55,7 +55,7 @@ def test_one_way_keeps_its_unit(seed: int, conv: bool) -> None:
     rng = np.random.default_rng(seed)
     whole = linear_map(rng, -127, 127, conv=conv)
     unit = rng.uniform(1e-3, 1.0, (whole.out_shape[0], *[1] * (len(whole.out_shape) - 1)))
-    found = settle([Way(linear=whole.scaled(unit), unit=unit, bits=8)], whole.out_shape)
+    found = settle([Entering(linear=whole.scaled(unit), unit=unit, bits=8)], whole.out_shape)
     assert found.errors == (0.0,)
     x = rng.normal(size=(2, *whole.in_shape))
     np.testing.assert_allclose(found.whole[0].apply(x), whole.apply(x), atol=1e-9)
@@ -67,7 +67,7 @@ def test_residual_sums_share_a_unit(scale: float, ratio: float) -> None:
     """a s + b t for all levels a, b of 8 bits: as whole numbers off by less than a thousandth of a level."""
     shape, identity = (1,), IdentityMap(in_shape=(1,), out_shape=(1,))
     units = [np.full(shape, scale), np.full(shape, scale * ratio)]
-    found = settle([Way(linear=identity.scaled(unit), unit=unit, bits=8, reach=255) for unit in units], shape)
+    found = settle([Entering(linear=identity.scaled(unit), unit=unit, bits=8, reach=255) for unit in units], shape)
     first, second = (float(linear.to_csr().toarray()[0, 0]) for linear in found.whole)
     assert first == round(first)
     assert second == round(second)
