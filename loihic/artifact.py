@@ -31,7 +31,7 @@ from loihic.partition.plan_codec import decode_plan, encode_plan
 from loihic.program import Program
 from loihic.quant.proofs import StateProof
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KEY = "loihic"
 ENUMS = {cls.__name__: cls for cls in (Reset, Emit, SignMode, Rounding, SdnRole)}
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit

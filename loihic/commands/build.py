@@ -59,7 +59,7 @@ def check(ctx: click.Context, /, model: str, as_json: bool, **typed: Any) -> Non
 @compile_options
 @json_option
 def compile_(model: str, output: str | None, dump_bits: str | None, as_json: bool, **typed: Any) -> None:
-    """Compile MODEL (.nir) to an exact integer program and write it to one file."""
+    """Compile MODEL (.nir, .onnx, .pt2, .net) to an exact integer program and write it to one file."""
     from loihic import api
     from loihic.report.tables import program_json
 

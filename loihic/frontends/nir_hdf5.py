@@ -132,7 +132,7 @@ class SafeFile:
             if kind is None:
                 return None
             if not isinstance(kind, h5py.HardLink):
-                raise MalformedError(f"{name!r} is a link, which NIR does not use", param=_target(kind))
+                raise MalformedError(f"{name!r} is a link, which no exporter writes", param=_target(kind))
             found = group[name]
             if isinstance(found, h5py.Dataset):
                 return found
@@ -184,7 +184,7 @@ class SafeFile:
         count = prod(int(n) for n in dataset.shape)
         offset = dataset.id.get_offset()
         if dataset.chunks or (offset is None and count):
-            raise MalformedError("text is stored in chunks or compactly, which nir does not do")
+            raise MalformedError("text is stored in chunks or compactly, which no exporter does")
         if count:
             lengths = np.frombuffer(self._image, dtype=_TEXT, count=count, offset=offset)["length"].astype(np.int64)
             if int(lengths.max()) > len(self._image):
@@ -200,10 +200,10 @@ class SafeFile:
         """Refuse before anything is allocated."""
         properties = dataset.id.get_create_plist()
         if dataset.is_virtual or properties.get_external_count():
-            raise MalformedError("the data is stored in another file, which NIR does not do")
+            raise MalformedError("the data is stored in another file, which no exporter does")
         filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
         if not _FILTERS.issuperset(filters) or len(set(filters)) != len(filters):
-            raise MalformedError("the data is compressed in a way that nir does not use", param=f"filters {filters}")
+            raise MalformedError("the data is compressed in a way that no exporter uses", param=f"filters {filters}")
         stored = int(dataset.id.get_storage_size())
         chunk = prod(int(n) for n in dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
         ratio = _DEFLATE_RATIO if filters else _PADDED_RATIO

@@ -144,24 +144,28 @@ class _Writer:
         return found
 
     def _find_vectors(self) -> None:
-        """Find out which nodes hand on a vector in place of an array of other dimensions."""
+        """Find out which nodes hand on a vector in place of an array of other dimensions.
+
+        A convolution that hears such a vector becomes a full matrix, and so hands on one too.
+        """
         self.flat = {name: not self.graph.shapes[name] for name in self.graph.nodes}
         before = -1
         while sum(self.flat.values()) > before:
             before = sum(self.flat.values())
             for name in self.graph.nodes:
                 heard = self._hears_flat(name)
-                if name not in self.maps or self.forms[name] is Form.SCALE:
+                if heard and self.forms.get(name) is Form.CONV:
+                    self.forms[name] = Form.MATRIX
+                form = self.forms.get(name)
+                if form is None or form is Form.SCALE:
                     self.flat[name] |= heard
-                elif self.forms[name] is not Form.FLATTEN:
-                    self.flat[name] |= heard and len(self.graph.shapes[name]) != 1
+                elif form is Form.MATRIX:
+                    self.flat[name] |= len(self.graph.shapes[name]) != 1
 
     def _hears_flat(self, name: str) -> bool:
-        """Whether what arrives at a node must be a vector; a convolution that must is a full matrix from then on."""
-        heard = any(self.flat[edge.src] for edge in self.graph.incoming[name])
-        if heard and self.forms.get(name) is Form.CONV:
-            self.forms[name] = Form.MATRIX
-        return heard or self.forms.get(name) is Form.MATRIX
+        """Whether what arrives at a node must be a vector."""
+        vectors = any(self.flat[edge.src] for edge in self.graph.incoming[name])
+        return vectors or self.forms.get(name) is Form.MATRIX
 
     def _shape(self, name: str) -> Shape:
         """Of what a node of the written graph hands on."""

@@ -4,12 +4,13 @@ A script of its own, because Lava can wait for ever: it is to be started in a pr
 folder holds
 
 - jobs.json: a list of jobs, each with ``net`` (the file), ``arguments`` (of netx.hdf5.Network), ``steps``, and
-  ``drive``: ``inp`` if the input goes to the network's own port, ``neuron`` if it drives the first layer's neurons,
-  ``bias`` if it becomes their biases (then it has a single step);
-- inputs.npz: of job i, under the name ``i``, whole numbers (T, *shape), the shape channels first; zeros follow.
+  ``drive``: ``inp`` if the input goes to the network's own port, ``neuron`` if it goes to the neurons of its first
+  layer, ``bias`` if it becomes their biases (then it has one step);
+- inputs.npz: of job i, by the name ``i``, whole numbers (T, *shape), channels first; zeros follow.
 
-The result is result.npz: of job i, under ``i.layers``, how many layers netx built; under ``i.out`` what the last one
-sent, (steps, *shape); under ``i.v`` the voltages of its neurons, if they have any.
+The result is result.npz: of job i, by the name ``i.layers``, how many layers netx built; by ``i.out`` what the last one
+sent, (steps, *shape); by ``i.v`` the voltages of its neurons, if they have any. If netx could not build the network,
+there is only ``i.error``.
 """
 
 from __future__ import annotations
@@ -38,13 +39,16 @@ def run(job: dict[str, Any], x: Array) -> dict[str, Array]:
     from lava.proc.io import sink, source
     from lava.proc.monitor.process import Monitor
 
+    try:
+        net = hdf5.Network(job["net"], **job["arguments"])
+    except Exception as error:  # whatever netx lets out is the answer
+        return {"error": np.array(f"{type(error).__name__}: {error}")}
     steps: int = job["steps"]
-    net = hdf5.Network(job["net"], **job["arguments"])
     if job["drive"] == "bias":
         net.in_layer.neuron.bias_mant.init = x[0].T
     else:
         data = np.zeros((*x.shape[:0:-1], steps), dtype=np.int32)  # width first and time last, as netx has it
-        data[..., : len(x)] = x[:steps].T
+        data[..., : len(x)] = x.T
         port = net.inp if job["drive"] == "inp" else net.in_layer.neuron.a_in
         source.RingBuffer(data=data).s_out.connect(port)
     out = sink.RingBuffer(shape=net.out_layer.out.shape, buffer=steps)
@@ -58,7 +62,8 @@ def run(job: dict[str, Any], x: Array) -> dict[str, Array]:
         net.run(condition=RunSteps(num_steps=steps))
     found = {"layers": np.array(len(net)), "out": out.data.get().T}
     if spiking:
-        found["v"] = next(iter(monitor.get_data().values()))["v"]
+        v = next(iter(monitor.get_data().values()))["v"]
+        found["v"] = v.transpose(0, *range(v.ndim - 1, 0, -1))
     net.stop()
     return found
 
