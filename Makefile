@@ -25,7 +25,7 @@ help:
 	@echo "make test          the whole test suite                 (PYTEST_ARGS=... to choose)"
 	@echo "make lint types    ruff, mypy --strict                  (make format to tidy up)"
 	@echo "make docs          regenerate docs/operators.md; fails if it had to change"
-	@echo "make test-oracles  compare with norse and spikingjelly  (installs CPU torch)"
+	@echo "make test-oracles  compare with torch, norse, spikingjelly, snntorch, lava-dl  (installs CPU torch)"
 	@echo "make test-py310    the tests of the Lava target on Python 3.10, with Lava as it is released"
 	@echo "make measure-quantisation  the tables of docs/quantisation.md; half an hour"
 	@echo "make measure-partition     the tables of docs/partitioning.md; ten minutes"
@@ -55,17 +55,19 @@ $(VENV)/.dev: $(VENV)/.lava
 	@touch $@
 
 # The CPU wheel by its local version: the plain one brings gigabytes of CUDA. It lies on PyTorch's own index, unless
-# pip's configuration already leads to it.
+# pip's configuration already leads to it. torchao quantises, onnxscript exports.
 TORCH ?= torch==2.13.0
 $(VENV)/.torch: $(VENV)/.dev
-	$(pip_install) "$(TORCH)"
+	$(pip_install) "$(TORCH)" torchao==0.18.0 onnxscript==0.7.2
 	@touch $@
 
 # norse and spikingjelly declare torchvision and torchaudio, which pin a torch of their own; neither is needed to
-# simulate. Their light dependencies are named here.
+# simulate. Their light dependencies are named here. lava-dl declares Python < 3.11 and pins a torch with CUDA, and its
+# netx needs neither, nor the rest of what it declares.
 $(VENV)/.oracles: $(VENV)/.torch
 	$(pip_install) loguru matplotlib packaging requests tqdm "scipy<1.17"
 	$(pip_install) --no-deps norse==1.1.0 spikingjelly==2.0.0 snntorch==1.0.0 nirtorch==2.6
+	$(pip_install) --no-deps --ignore-requires-python lava-dl==0.6.0
 	@touch $@
 
 # ------------------------------------------------------------------------------------------------------------ demo
@@ -90,14 +92,16 @@ demo: $(VENV)/.lava
 
 # ---------------------------------------------------------------------------------------------------------- checks
 test: $(VENV)/.dev
-	$(bin)/python -m pytest $(PYTEST_ARGS)
+	$(bin)/python -m pytest -m "not oracle" $(PYTEST_ARGS)
 
 LAVA_TESTS ?= tests/targets
 test-lava: $(VENV)/.dev
 	$(bin)/python -m pytest $(LAVA_TESTS) $(PYTEST_ARGS)
 
+# Beside the oracles what is skipped without torch.
+ORACLE_TESTS ?= tests/oracles $(sort $(wildcard tests/frontends/test_*torch*.py))
 test-oracles: $(VENV)/.oracles
-	$(bin)/python -m pytest -m oracle $(PYTEST_ARGS)
+	$(bin)/python -m pytest $(ORACLE_TESTS) $(PYTEST_ARGS)
 
 PYTHON310 ?= python3.10
 test-py310:
@@ -131,7 +135,6 @@ measure-partition: $(VENV)/.dev
 
 quantised := examples/quantised
 examples: $(VENV)/.torch
-	$(pip_install) torchao==0.18.0 onnxscript==0.7.2
 	$(bin)/python $(digits)/train.py
 	$(bin)/python $(quantised)/digits_cnn.py
 	$(bin)/python $(quantised)/friedman.py

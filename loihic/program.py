@@ -88,7 +88,8 @@ class Program:
         """Whether every input step is a question of its own, as in networks without neurons that remember."""
         from loihic.ops.activation import Activation
 
-        kinds = [node for node in self.graph.nodes.values() if isinstance(node, Population)]
+        kinds = [node for name, node in self.graph.nodes.items()
+                 if isinstance(node, Population) and name in self.source.nodes]  # not relays that split a fan-in
         return bool(kinds) and all(isinstance(node, Activation) for node in kinds)
 
     @property

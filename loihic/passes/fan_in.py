@@ -133,7 +133,8 @@ def _largest_message(graph: HardwareGraph, source: str, node: Synapse) -> int:
     sender = graph.nodes[source]
     if isinstance(sender, Source | Activation):
         return max(-sender.message_range[0], sender.message_range[1])
-    assert isinstance(sender, Compartment)  # nothing else sends to a synapse
+    if not isinstance(sender, Compartment):
+        return STATE_LIMIT  # nothing is known
     if sender.emit is Emit.STATE:
         return STATE_LIMIT >> sender.out_shift
     return STATE_LIMIT // max(int(np.min(sender.vth)) << ACTIVATION_SHIFT, 1)

@@ -12,6 +12,7 @@ from loihic.ir.graph import Edge, Fact
 from loihic.ir.linear import IdentityMap, compose, diagonal
 from loihic.ir.node import Array, Shape, SourceNode, merged_origins
 from loihic.ledger import Loss
+from loihic.ops.activation import Coding
 from loihic.ops.delay import StepDelay
 from loihic.ops.elementwise import Elementwise
 from loihic.ops.mapping import Map
@@ -189,12 +190,16 @@ class _Fuser:
         try:
             settled = self.levels.climb(name, shape, arriving, steps, self.context.options.widths)
         except UnfitError as error:
-            self.context.report(Diagnostic(
-                code="LHC411", message="the quantiser is no staircase of a sum", node=name, param=str(error),
-                help="put a quantiser of up to 12 bits behind each function that is no clip; the function must rise"))
+            self._refuse(name, error)
             self._place(name, steps, shape)
             return
         self._place_climbed(name, settled, shape)
+
+    def _refuse(self, name: str, error: UnfitError) -> None:
+        """Report a node that no staircases of sums stand for."""
+        self.context.report(Diagnostic(
+            code="LHC411", message="the quantiser is no staircase of a sum", node=name, param=str(error),
+            help="put a quantiser of up to 12 bits behind each function that is no clip; the function must rise"))
 
     def _place_climbed(self, name: str, settled: Climbed, shape: Shape) -> None:
         """A Staircase and the Maps into it; what rounding lost is written down."""
@@ -218,7 +223,12 @@ class _Fuser:
     def _place_maxima(self, name: str, node: WindowMax, arriving: Arriving) -> None:
         """max(a, b) = b + relu(a - b), pair by pair: populations of differences, and one of the maxima."""
         origins, shape = node.origins, node.shape
-        level = self.levels.of_sum(arriving)
+        try:
+            level = self.levels.of_sum(arriving)
+        except UnfitError as error:
+            self._refuse(name, error)
+            self._place(name, node, shape)
+            return
         rivals = [arriving.selected(column) for column in columns_of(node.windows)]
         count = 0
         while len(rivals) > 1:
@@ -285,12 +295,27 @@ class _Fuser:
         arriving = self._arriving(name)
         if len(arriving.paths) == 1 and not np.any(arriving.constant):
             ((point, delay, _), path), = arriving.paths.items()
-            if path.linear.is_identity and delay == 0 and point not in self.prepared:
+            direct = path.linear.is_identity and delay == 0 and point not in self.prepared
+            if direct and not self._sends_changes(point):
                 self.edges.append(Edge(src=point, dst=name))
                 return node
         label = self.graph.unused(f"{name}.sum")
         origins = merged_origins(*(path.origins for path in arriving.paths.values()), node.origins)
-        climbed, rest = self.levels.summed(arriving, shape, self.context.options.widths, origins)
+        try:
+            climbed, rest = self.levels.summed(arriving, shape, self.context.options.widths, origins)
+        except UnfitError as error:
+            self._refuse(name, error)
+            return node
         self._place_climbed(label, climbed, shape)
         self.edges.append(Edge(src=label, dst=name))
         return replace(node, offset=node.offset + rest / node.scale)
+
+    def _sends_changes(self, point: str) -> bool:
+        """Whether a point must send changes of its levels, because an Output is not all that hears it."""
+        if self.context.options.activation is not Coding.SIGMA_DELTA:
+            return False
+        heard, pending = set(), [point]
+        while pending:
+            for edge in self.graph.outgoing[pending.pop()]:
+                (heard.add if is_point(self.graph.nodes[edge.dst]) else pending.append)(edge.dst)
+        return len(heard) > 1

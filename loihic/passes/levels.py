@@ -16,6 +16,7 @@ from loihic.ops.preparation import Preparation
 from loihic.ops.quantiser import Staircase, Stepwise
 from loihic.ops.traits import Emit, LinearNode
 from loihic.passes.manager import AnyGraph
+from loihic.passes.pairs import is_exact
 from loihic.passes.paths import Arriving, Path, Way, moves
 from loihic.passes.staircases import Climb, UnfitError
 from loihic.quant.groups import values_of
@@ -105,7 +106,8 @@ class LevelPoints:
         Raises:
             UnfitError: it is none.
         """
-        settled = self._settled(arriving, shape, widths)
+        entering = self._entering(arriving, widths)
+        settled = settle(entering, shape)
         one, constant = np.ones(()), np.asarray(arriving.constant, dtype=np.float64)
         sign = Climb.of(arriving.stages, steps, settled.unit, constant, shape, one).sign()
         whole = settled.whole
@@ -114,15 +116,21 @@ class LevelPoints:
         climb = Climb.of(arriving.stages, steps, settled.unit, constant, shape, one if sign is None else sign)
         low, high = self._bounds(arriving, whole)
         node = climb.staircase(low, high)
-        return Climbed(node=node, ways=tuple(self._ways(arriving, replace(settled, whole=whole), shape)))
+        errors = settled.errors
+        if any(errors) and sign is None and is_exact(climb, entering, whole):
+            errors = (0.0,) * len(errors)  # rounded, but to no effect
+        return Climbed(node=node, ways=tuple(
+            self._ways(arriving, replace(settled, whole=whole, errors=errors), shape)))
 
     def summed(self, arriving: Arriving, shape: Shape, widths: Widths, origins: tuple[str, ...]) -> tuple[
             Climbed, Array]:
         """A sum passed on as it is, and what of its constant is no whole number of units, for the host to add."""
-        settled = self._settled(arriving, shape, widths)
+        settled = settle(self._entering(arriving, widths), shape)
         constant = np.broadcast_to(arriving.constant, shape) / settled.unit
         whole = np.rint(constant)
-        fits = np.all(np.abs(constant - whole) < 1e-6) and np.all(np.abs(whole) < FULL / 2)
+        low, high = self._bounds(arriving, settled.whole)
+        fits = bool(np.all(np.abs(constant - whole) < 1e-6)) and (
+            -FULL <= low + whole.min(initial=0.0) and high + whole.max(initial=0.0) <= FULL)
         offset = whole if fits else np.zeros(shape)
         node = Staircase(origins=origins, scale=settled.unit, low=-FULL, high=FULL, gain=1.0 / settled.unit,
                          offset=offset, unit=settled.unit, label="sums")
@@ -130,7 +138,8 @@ class LevelPoints:
         return (Climbed(node=node, ways=tuple(self._ways(arriving, settled, shape))),
                 np.zeros(()) if fits else rest)
 
-    def _settled(self, arriving: Arriving, shape: Shape, widths: Widths) -> Settled:
+    def _entering(self, arriving: Arriving, widths: Widths) -> list[Entering]:
+        """The maps that arrive, per level of their messages."""
         ways = []
         for (point, _, _), path in arriving.paths.items():
             scale = self.grid(point).scale
@@ -148,8 +157,9 @@ class LevelPoints:
                 unit = None if unit is None or index is None else np.where(
                     index >= 0, full.reshape(-1)[index], full.max())
             grid = self.grid(point)
-            ways.append(Entering(linear=per_level, unit=unit, bits=bits, reach=max(-grid.low, grid.high, 1)))
-        return settle(ways, shape)
+            ways.append(Entering(linear=per_level, unit=unit, bits=bits, low=min(grid.low, 0),
+                                 high=max(grid.high, 0)))
+        return ways
 
     def _bounds(self, arriving: Arriving, whole: tuple[LinearMap, ...]) -> tuple[float, float]:
         """Least and greatest whole sum."""

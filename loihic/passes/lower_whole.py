@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import numpy as np
 
-from loihic.errors import Diagnostic
+from loihic.errors import Diagnostic, Severity
 from loihic.golden import input_ranges
 from loihic.ir.graph import Edge, Fact, Graph
 from loihic.ir.linear import LinearMap, columns_scaled
@@ -35,6 +36,7 @@ from loihic.quant.whole import doubling, whole_synapses
 
 NEVER = 1 << 30  # a threshold that no 24-bit sum reaches
 LONGEST_SHIFT = 30
+TINY = 2.0**-60  # a gain that amounts to none
 MESSAGE_LIMIT = 1 << 15  # of sigma-delta neurons' messages
 FINEST_POWER = 8  # of two, by which a neuron's unit may lie below 1
 
@@ -59,7 +61,13 @@ class LowerWhole(Pass):
                 code="LHC402", message="Lava has no Process that computes levels", node=", ".join(found[:8]),
                 help="leave --stock-only out: loihic's Activation Process computes them"))
             return graph
-        return _Lowering(graph, context, self.coding is Coding.SIGMA_DELTA, self.delta_threshold).lowered()
+        deltas = self.coding is Coding.SIGMA_DELTA
+        if deltas and any(isinstance(node, Neuron | SigmaDelta) for node in graph.nodes.values()):
+            context.report(Diagnostic(
+                code="LHC503", severity=Severity.WARNING,
+                message="an option without effect: --activation: the file says itself what its neurons send"))
+            deltas = False
+        return _Lowering(graph, context, deltas, self.delta_threshold).lowered()
 
 
 class _Lowering:
@@ -241,7 +249,7 @@ class _Lowering:
         if node.thresholds is None:
             return self._by_gain(name, node, made, factor)
         steps = self._whole_steps(node)
-        rows = steps.reshape(-1, steps.shape[-1])
+        rows = steps.reshape(prod(steps.shape[:-1]), steps.shape[-1])
         found = product(rows, node.low + 1, *reach) if node.rise == 1 else None
         if found is None:
             whole = np.clip(np.where(np.isfinite(steps), steps, np.copysign(float(NEVER), steps)), -NEVER, NEVER)
@@ -269,13 +277,15 @@ class _Lowering:
         if np.all(np.abs(gain - 1.0) < 1e-9) and np.all(np.abs(offset - np.rint(offset)) < 1e-6):
             addend = np.rint(offset).astype(np.int64) * factor
             return replace(made, addend=addend, shift=np.asarray(factor - 1))
-        shift = int(np.clip(np.floor(np.log2((1 << MULTIPLIER_BITS) - 1) - np.log2(gain.max())), 0, LONGEST_SHIFT))
-        scale = float(1 << shift)
-        half = 0.5 if node.rounding in (Rounding.HALF_EVEN, Rounding.HALF_UP) else 0.0
+        room = np.log2((1 << MULTIPLIER_BITS) - 1) - np.log2(np.maximum(gain, TINY))
+        shift = np.clip(np.floor(room), 0, LONGEST_SHIFT).astype(np.int64)
+        scale = 2.0**shift
+        half = {Rounding.FLOOR: 0.0, Rounding.CEIL: 1.0 - 1.0 / scale}.get(node.rounding, 0.5)
         multiplier = np.rint(gain * scale)
         self.context.ledger.add(Loss(
             node=name, kind="rounding", param="gain", wanted=f"{gain.flat[0]:.8g}",
-            actual=f"{multiplier.flat[0] / scale:.8g}", error=float(np.max(np.abs(multiplier / scale / gain - 1.0))),
+            actual=f"{(multiplier / scale).flat[0]:.8g}",
+            error=float(np.max(np.abs(multiplier / scale - gain) / np.maximum(gain, TINY), initial=0.0)),
             why="levels too many to check one by one; relative error of the multiplier"))
-        return replace(made, multiplier=multiplier.astype(np.int64), shift=np.asarray(shift + factor - 1),
+        return replace(made, multiplier=multiplier.astype(np.int64), shift=shift + factor - 1,
                        addend=(np.rint((offset + half) * scale) * factor).astype(np.int64))

@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from loihic.ir.node import Array, Shape
-from loihic.ops.elementwise import Clip, Elementwise
-from loihic.ops.quantiser import Quantiser, Staircase, Stepwise
+from loihic.ops.elementwise import Clip, Elementwise, Relu
+from loihic.ops.quantiser import Quantiser, Rounding, Staircase, Stepwise
 from loihic.quant.steps import rises
 
 PER_NEURON = ("scale", "gain", "shift", "offset", "slope", "zero_point", "multiplier")  # fields that may differ
 MOST_LEVELS = 1 << 12  # that are listed one by one
 MOST_STEPS = 1 << 26  # of all neurons of a population together
+SIGNED = (Rounding.TO_ZERO, Rounding.FROM_ZERO)  # that a sum with an offset cannot stand for
+FAR = 1e30  # beyond every clip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,14 +89,14 @@ class Climb:
         node = self.steps
         rise = node.rise if isinstance(node, Staircase) else 1
         levels = np.arange(node.low + rise, node.high + 1, rise)
-        rows = self._rows()
+        rows = self.rows
         if len(levels) > MOST_LEVELS or len(levels) * int(np.prod(rows)) > MOST_STEPS:
             return self._by_gain()
-        found = rises(self._level, levels, int(np.floor(low)), int(np.ceil(high)), rows)
+        found = rises(self.level, levels, int(np.floor(low)), int(np.ceil(high)), rows)
         unit = np.broadcast_to(self.unit, rows)
         steps = np.moveaxis((found - 0.5) * unit, 0, -1)
         if len(rows) > 1 and all(size == 1 for size in rows[1:]) and rows != self.shape:
-            steps = steps.reshape(rows[0], -1)
+            steps = steps.reshape(rows[0], len(levels))
         if steps.size == len(levels):
             steps = steps.reshape(-1)
         return Staircase(origins=node.origins, scale=node.scale, low=node.low, high=node.high, thresholds=steps,
@@ -105,18 +107,28 @@ class Climb:
         names = [stage.op.lower() for stage in self.stages if isinstance(stage, Elementwise)]
         return ", ".join([*names, f"levels {self.steps.low}..{self.steps.high}"])
 
-    def _level(self, total: Array) -> Array:
+    def level(self, total: Array) -> Array:
         """The level of whole sums (steps, *rows)."""
         node = self.steps
         offset = self.constant / self.unit
-        if isinstance(node, Quantiser) and node.multiplier is not None and not self.stages and _is_whole(offset):
+        if isinstance(node, Quantiser) and self._multiplies(node) and _is_whole(offset):
             return node.level_of_sum(total + np.rint(offset))
-        x = total * (self.unit * self.direction) + self.constant
+        return self.level_of_real(total * (self.unit * self.direction))
+
+    def _multiplies(self, node: Quantiser) -> bool:
+        """Whether the format's own multiplication is that of this very sum."""
+        return node.multiplier is not None and not self.stages and np.allclose(
+            node.multiplier, self.unit / node.scale, rtol=1e-6, atol=0.0)
+
+    def level_of_real(self, total: Array) -> Array:
+        """The level of real sums (steps, *rows)."""
+        x = total + self.constant
         for stage in self.stages:
             x = stage.apply(x)
-        return node.level(x)
+        return self.steps.level(x)
 
-    def _rows(self) -> tuple[int, ...]:
+    @property
+    def rows(self) -> tuple[int, ...]:
         """The shape of what differs between neurons, of the population's rank."""
         arrays = [self.unit, self.direction, self.constant]
         for stage in (*self.stages, self.steps):
@@ -130,30 +142,23 @@ class Climb:
 
     def _by_gain(self) -> Staircase:
         """Levels too many to list: a gain and rounding, for quantisers behind nothing but clips."""
-        node, low, high = self.steps, self.steps.low, self.steps.high
+        node = self.steps
         if isinstance(node, Staircase) and node.thresholds is None and not self.stages:
             return replace(node, offset=node.offset + self.constant * node.gain, unit=self.unit)
-        if not isinstance(node, Quantiser) or np.any(node.zero_point):
-            raise UnfitError(f"{high - low + 1} levels are too many to list")
-        gain, offset = 1.0 / node.scale * np.ones(()), self.constant / node.scale
+        if not isinstance(node, Quantiser) or np.any(node.zero_point) or node.rounding in SIGNED:
+            raise UnfitError(f"{node.high - node.low + 1} levels are too many to list")
+        gain, offset = self.direction / node.scale, self.constant / node.scale
         for stage in self.stages:
             if isinstance(stage, Scaled):
                 gain, offset = gain * stage.gain, offset * stage.gain + stage.shift / node.scale
-                continue
-            least, most = _limits(stage)
-            low = int(np.clip(np.ceil(np.max(least / node.scale) - 0.5), low, high))
-            high = int(np.clip(np.floor(np.min(most / node.scale) + 0.5), low, high))
+            elif not isinstance(stage, Clip | Relu):
+                raise UnfitError(f"{stage.op} before so many levels is not a clip")
+        ends = [self.level_of_real((self.direction * far)[None]) for far in (-FAR, FAR)]
+        if any(np.ptp(end) for end in ends):
+            raise UnfitError(f"{node.high - node.low + 1} levels, clipped differently, are too many to list")
+        low, high = (int(end.flat[0]) for end in ends)
         return Staircase(origins=node.origins, scale=node.scale, low=low, high=high, gain=gain, offset=offset,
                          rounding=node.rounding, unit=self.unit, label=self.label())
-
-
-def _limits(stage: Elementwise) -> tuple[float, float]:
-    """Within which a function passes its input on unchanged."""
-    if isinstance(stage, Clip):
-        return stage.low, stage.high
-    if stage.op == "Relu":
-        return 0.0, np.inf
-    raise UnfitError(f"{stage.op} before so many levels is not a clip")
 
 
 def _is_whole(values: Array) -> bool:

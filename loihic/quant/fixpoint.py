@@ -127,26 +127,25 @@ class Reach:
         """The sums that an Activation applies its staircase to; of changes, those of the levels that they add up to."""
         if not node.sigma:
             return self._arriving(name, node)
-        least, most = np.zeros(node.shape), np.zeros(node.shape)
-        for edge in self.graph.incoming[name]:
-            synapse = self.graph.nodes[edge.src]
-            assert isinstance(synapse, Synapse)
-            below, above = accumulated(synapse, self.maps[edge.src], self._levels(edge.src))
-            factor = 2.0**synapse.exponent  # a right shift leaves nothing over: see `loihic.quant.whole`
-            least = least + below.reshape(node.shape) * factor
-            most = most + above.reshape(node.shape) * factor
-        return least, most
+        return self._added_up(name, arriving=True)
 
-    def _levels(self, name: str) -> Span:
-        """The levels that the changes which a synapse hears add up to; a change below the threshold is kept back."""
-        point = self.graph.incoming[name][0].src
-        while isinstance(self.graph.nodes[point], DelayLine):
-            point = self.graph.incoming[point][0].src
-        sender = self.graph.nodes[point]
-        assert isinstance(sender, Source | Activation)
-        shape = self.graph.shapes[point]
-        return (np.full(shape, min(sender.low, 0) - float(sender.vth)),
-                np.full(shape, max(sender.high, 0) + float(sender.vth)))
+    def _added_up(self, name: str, *, arriving: bool = False) -> Span:
+        """What all changes that a node sends, or of which it hears, add up to, from the first step to any other.
+
+        Those of a Source or an Activation add up to a level, but for a change below the threshold that is kept back;
+        delay lines and relays pass changes on.
+        """
+        node, shape = self.graph.nodes[name], self.graph.shapes[name]
+        if isinstance(node, Source | Activation) and not arriving:
+            return (np.full(shape, min(node.low, 0) - float(node.vth)),
+                    np.full(shape, max(node.high, 0) + float(node.vth)))
+        heard = [self._added_up(edge.src) for edge in self.graph.incoming[name]]
+        if isinstance(node, Synapse):
+            below, above = accumulated(node, self.maps[name], heard[0])
+            factor = 2.0**node.exponent  # a right shift leaves nothing over: see `loihic.quant.whole`
+            return below * factor, above * factor
+        least, most = (sum((span[side].reshape(shape) for span in heard), start=np.zeros(shape)) for side in (0, 1))
+        return least, most
 
     def _arriving(self, name: str, node: Population) -> Span:
         """The sum of what is delivered to a population."""

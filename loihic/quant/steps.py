@@ -67,10 +67,12 @@ def product(steps: Array, first: int, low: int, high: int) -> Product | None:
     """
     rows = _Rows(steps, first, low, high)
     flat = ~np.isfinite(steps).any(axis=1)
-    least, most = rows.slopes()
     multiplier, addend, shift = (np.zeros(len(steps), dtype=np.int64) for _ in range(3))
     # One level for every sum: multiply by nothing.
     addend[flat] = first - 1 + np.count_nonzero(steps[flat] == -np.inf, axis=1)
+    if np.all(flat):
+        return Product(multiplier=multiplier, addend=addend, shift=shift)
+    least, most = rows.slopes()
     open_ = ~flat
     for width in range(LONGEST_SHIFT + 1):
         scale = float(1 << width)

@@ -13,6 +13,7 @@ from loihic.quant.fixed import STATE_LIMIT
 from loihic.quant.groups import Rows, storable, values_of, with_values
 
 WHOLE = 1e-6  # by which a quotient of floats may miss a whole number
+NOTHING = 1e-11  # an error that is the floats' own
 SAMPLED = 256  # weights that are looked at to choose a common unit
 CHUNK = 1 << 12
 LARGEST = (1 << 15) - 1
@@ -26,13 +27,14 @@ class Entering:
         linear: real weights per level of a message: A times the message's scale.
         unit: where the weights are whole multiples of a unit, that unit, broadcastable to the output; else None.
         bits: to which other weights are rounded.
-        reach: the greatest magnitude of a level that arrives.
+        low, high: least and greatest level that arrives, zero among them.
     """
 
     linear: LinearMap
     unit: Array | None
     bits: int
-    reach: int = 1
+    low: int = 0
+    high: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,7 +87,7 @@ def _own_unit(way: Entering, linear: LinearMap, shape: Shape) -> Array:
 def _common(ways: Sequence[Entering], stored: Sequence[LinearMap], units: Sequence[Array], shape: Shape) -> Array:
     """The unit of each neuron; neurons under a shared kernel have the same."""
     if all(np.array_equal(units[0], other) for other in units):
-        return np.where(units[0] > 0, units[0], _typical(units[0]))
+        return _completed(units[0], ways, stored, shape)
     fixed = [unit for unit, way in zip(units, ways, strict=True) if way.unit is not None] or list(units)
     stacked = np.stack(fixed)
     finest = np.where(stacked > 0, stacked, np.inf).min(axis=0)
@@ -94,7 +96,7 @@ def _common(ways: Sequence[Entering], stored: Sequence[LinearMap], units: Sequen
         if isinstance(linear, ConvMap):
             axes = tuple(range(1, len(shape)))
             finest = np.broadcast_to(finest.max(axis=axes, keepdims=True), shape)
-    finest = np.where(finest > 0, finest, _typical(finest))
+    finest = _completed(finest, ways, stored, shape)
     return finest / _parts(ways, stored, units, finest, shape)
 
 
@@ -102,14 +104,14 @@ def _parts(ways: Sequence[Entering], stored: Sequence[LinearMap], units: Sequenc
            shape: Shape) -> int:
     """Into how many parts the finest unit is cut: the fewest that lose nothing, else those that lose least.
 
-    As many as leave weights 16 bits and sums 24: with s a + t b for whole levels a and b, two weights that have s and t
-    as their ratio to one part in 2^14 put all sums in the right order but those next to a tie.
+    As many as leave weights 16 bits and sums 24. Of s a + t b with whole levels a and b only the ratio of s and t
+    matters, which fractions of 14 bits meet to some parts in 10^9: that puts all sums of 8-bit levels in their order.
     """
     if all(np.all((unit == finest) | (unit == 0)) for unit in units):
         return 1
     per_weight = [np.abs(values_of(linear)) / _per_weight(linear, finest, shape) for linear in stored]
     peak = max(float(values.max(initial=0.0)) for values in per_weight)
-    sums = sum(_spread(Rows(linear=linear).sum(values), linear, shape) * way.reach
+    sums = sum(_spread(Rows(linear=linear).sum(values), linear, shape) * max(-way.low, way.high)
                for way, linear, values in zip(ways, stored, per_weight, strict=True))
     room = min(LARGEST / max(peak, 1e-9), (STATE_LIMIT - 1) / max(float(np.max(sums, initial=0.0)), 1e-9))
     most = int(np.clip(room, 1, LARGEST))
@@ -122,7 +124,7 @@ def _parts(ways: Sequence[Entering], stored: Sequence[LinearMap], units: Sequenc
         parts = np.arange(start, min(start + CHUNK, most + 1))
         cut = parts[:, None] * values
         errors = np.abs(np.rint(cut) / cut - 1.0).max(axis=1, initial=0.0)
-        fine = np.flatnonzero(errors < WHOLE)
+        fine = np.flatnonzero(errors < NOTHING)
         if fine.size:
             return int(parts[fine[0]])
         if errors.min() < least:
@@ -153,10 +155,13 @@ def _spread(rows: Array, linear: LinearMap, shape: Shape) -> Array:
     return np.asarray(rows).reshape(shape)
 
 
-def _typical(units: Array) -> float:
-    """A unit for neurons without weights."""
+def _completed(units: Array, ways: Sequence[Entering], stored: Sequence[LinearMap], shape: Shape) -> Array:
+    """The units, neurons without weights included: what the file says of theirs, else the least of the others'."""
+    for way, linear in zip(ways, stored, strict=True):
+        if way.unit is not None:
+            units = np.where(units > 0, units, np.broadcast_to(way.unit, linear.out_shape).reshape(shape))
     found = units[units > 0]
-    return float(found.min()) if found.size else 1.0
+    return np.where(units > 0, units, float(found.min()) if found.size else 1.0)
 
 
 def _squeezed(values: Array) -> Array:

@@ -58,6 +58,11 @@ def test_lava_agrees(tmp_path_factory: pytest.TempPathFactory, kind: str, data: 
     assert verdict.agrees, verdict.lines
 
 
+def test_trained_mnist_network(shared_data: Path) -> None:
+    path = folder(shared_data, "mnist") / "trained_mnist_network.net"
+    assert loihic.compile(path, golden_steps=24).verify().agrees
+
+
 def test_sigma_delta_pilotnet_as_recorded(shared_data: Path) -> None:
     """A constant image: what lava-dl's authors recorded of the output in each step, the waves of biases included."""
     place = folder(shared_data, "pilotnet_sdnn")

@@ -67,7 +67,7 @@ def test_residual_sums_share_a_unit(scale: float, ratio: float) -> None:
     """a s + b t for all levels a, b of 8 bits: as whole numbers off by less than a thousandth of a level."""
     shape, identity = (1,), IdentityMap(in_shape=(1,), out_shape=(1,))
     units = [np.full(shape, scale), np.full(shape, scale * ratio)]
-    found = settle([Entering(linear=identity.scaled(unit), unit=unit, bits=8, reach=255) for unit in units], shape)
+    found = settle([Entering(linear=identity.scaled(unit), unit=unit, bits=8, high=255) for unit in units], shape)
     first, second = (float(linear.to_csr().toarray()[0, 0]) for linear in found.whole)
     assert first == round(first)
     assert second == round(second)
