@@ -31,9 +31,31 @@ class HoistSteps(Pass):
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.SHAPES})
 
     def run(self, graph: AnyGraph, context: CompileContext) -> AnyGraph:
+        for name, node in graph.nodes.items():
+            if isinstance(node, WindowMax) and _is_asked_for_steps(graph, name):
+                graph = _parted(graph, name)
         while (pair := _next(graph)) is not None:
             graph = _swapped(graph, *pair)
         return graph
+
+
+def _is_asked_for_steps(graph: AnyGraph, name: str) -> bool:
+    """Whether several functions, and nothing else, hear a node that does not hear one itself."""
+    heard = [graph.nodes[edge.dst] for edge in graph.outgoing[name]]
+    before = [graph.nodes[edge.src] for edge in graph.incoming[name]]
+    return len(heard) > 1 and all(isinstance(node, Elementwise) and node.rising for node in heard) and not any(
+        isinstance(node, Stepwise) for node in before)
+
+
+def _parted(graph: AnyGraph, name: str) -> AnyGraph:
+    """The graph with a node of its own for each that hears `name`."""
+    for out in graph.outgoing[name][1:]:
+        label = graph.unused(name)
+        edges = [replace(edge, src=label) if edge == out else edge for edge in graph.edges]
+        graph = graph.with_(
+            nodes={**graph.nodes, label: graph.nodes[name]}, shapes={**graph.shapes, label: graph.shapes[name]},
+            edges=[*edges, *(replace(edge, dst=label) for edge in graph.incoming[name])])
+    return graph
 
 
 def _next(graph: AnyGraph) -> tuple[str, str] | None:

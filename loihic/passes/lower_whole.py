@@ -101,6 +101,8 @@ class _Lowering:
 
     def _source(self, name: str, node: Input) -> Source:
         source = self.ranges.source(name, node)
+        if not self.graph.outgoing[name]:
+            return replace(source, exact=False, clips=True)  # whatever it is given
         if not self.deltas:
             return source
         self._note_kept_back(name, source.low, source.high)
@@ -280,12 +282,13 @@ class _Lowering:
         room = np.log2((1 << MULTIPLIER_BITS) - 1) - np.log2(np.maximum(gain, TINY))
         shift = np.clip(np.floor(room), 0, LONGEST_SHIFT).astype(np.int64)
         scale = 2.0**shift
-        half = {Rounding.FLOOR: 0.0, Rounding.CEIL: 1.0 - 1.0 / scale}.get(node.rounding, 0.5)
+        to_even = node.rounding is Rounding.HALF_EVEN
+        half = {Rounding.HALF_EVEN: 0.0, Rounding.FLOOR: 0.0, Rounding.CEIL: 1.0 - 1.0 / scale}.get(node.rounding, 0.5)
         multiplier = np.rint(gain * scale)
         self.context.ledger.add(Loss(
             node=name, kind="rounding", param="gain", wanted=f"{gain.flat[0]:.8g}",
             actual=f"{(multiplier / scale).flat[0]:.8g}",
             error=float(np.max(np.abs(multiplier / scale - gain) / np.maximum(gain, TINY), initial=0.0)),
             why="levels too many to check one by one; relative error of the multiplier"))
-        return replace(made, multiplier=multiplier.astype(np.int64), shift=shift + factor - 1,
+        return replace(made, multiplier=multiplier.astype(np.int64), shift=shift + factor - 1, ties_even=to_even,
                        addend=(np.rint((offset + half) * scale) * factor).astype(np.int64))

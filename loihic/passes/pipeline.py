@@ -15,7 +15,7 @@ from loihic.passes.manager import Pass
 from loihic.passes.place_quantisers import PlaceQuantisers
 from loihic.passes.prove import Prove
 from loihic.passes.quantise import Quantise
-from loihic.passes.repeats import DropRepeats
+from loihic.passes.repeats import DropRepeats, MergeTwins
 from loihic.passes.retime import Retime
 from loihic.passes.shapes import InferShapes
 from loihic.passes.stock import StockOnly
@@ -25,6 +25,7 @@ def float_pipeline(options: Options, dt: float) -> list[Pass]:
     """From NIR's nodes to alternating points and maps; exact."""
     return [
         InferShapes(),
+        MergeTwins(),
         HoistSteps(),
         DropRepeats(),
         PlaceQuantisers(),

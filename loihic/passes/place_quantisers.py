@@ -12,6 +12,7 @@ from loihic.ir.graph import Edge, Fact
 from loihic.ir.node import Array, SourceNode
 from loihic.ledger import Loss
 from loihic.ops.elementwise import Elementwise
+from loihic.ops.matrix import Matrix
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
 from loihic.ops.quantiser import Quantiser, Stepwise
@@ -20,6 +21,7 @@ from loihic.ops.window_max import WindowMax
 from loihic.options import Options
 from loihic.passes.levels import diagonal_of, prepared_inputs
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
+from loihic.passes.paths import moves
 from loihic.quant.histogram import Histogram
 from loihic.sim.reference import run_reference
 
@@ -80,7 +82,7 @@ def _wanted(graph: AnyGraph) -> dict[str, list[Edge]]:
         elif isinstance(node, WindowMax):
             real[name] = False
             (edge,) = arriving
-            if edge in from_real or not _has_levels(graph, edge.src):
+            if edge in from_real or not _is_one_grid(_grids(graph, edge.src)):
                 _need(wanted, [edge])
         elif len(graph.incoming[name]) == 1 and diagonal_of(node, graph.shapes[graph.incoming[name][0].src]):
             real[name] = bool(from_real)
@@ -97,17 +99,22 @@ def _need(wanted: dict[str, list[Edge]], edges: list[Edge]) -> None:
         wanted.setdefault(edge.src, []).append(edge)
 
 
-def _has_levels(graph: AnyGraph, name: str) -> bool:
-    """Whether a node sends levels: a quantiser, a maximum of levels, or a move of such."""
-    from loihic.passes.paths import moves
-
+def _grids(graph: AnyGraph, name: str) -> set[float | str | None]:
+    """What tells apart the grids whose levels a node sends, moved or the greatest of some; None for other numbers."""
     node = graph.nodes[name]
-    if isinstance(node, Stepwise | WindowMax):
-        return True
-    linear = getattr(node, "linear", None)
-    if linear is None or getattr(node, "bias", None) is not None or moves(linear) is None:
-        return isinstance(node, Input)
-    return all(_has_levels(graph, edge.src) for edge in graph.incoming[name])
+    if isinstance(node, Stepwise):
+        return {float(node.scale) if node.scale.size == 1 else None}
+    if isinstance(node, Input):
+        return {name}  # that of the quantiser which it gets
+    found = {grid for edge in graph.incoming[name] for grid in _grids(graph, edge.src)}
+    if isinstance(node, WindowMax):
+        return found if _is_one_grid(found) else {name}
+    is_move = isinstance(node, Matrix) and node.bias is None and moves(node.linear) is not None
+    return found if is_move else {None}
+
+
+def _is_one_grid(found: set[float | str | None]) -> bool:
+    return len(found) == 1 and None not in found
 
 
 def _seen(graph: AnyGraph, names: list[str], options: Options) -> dict[str, Array]:

@@ -1,18 +1,46 @@
-"""Drop repeats: a quantiser of values that lie on its grid already changes nothing."""
+"""Quantisers that say nothing new: of values that lie on their grid already, or next to one that does the same."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
 
 from loihic.ir.graph import Fact
+from loihic.ir.node import merged_origins
 from loihic.ops.matrix import Matrix
 from loihic.ops.quantiser import Quantiser, Stepwise
 from loihic.ops.window_max import WindowMax
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
 from loihic.passes.paths import moves
+
+
+@register_pass
+@dataclass(frozen=True, kw_only=True)
+class MergeTwins(Pass):
+    """Exporters put a quantiser of a value before each node that hears it: those that do the same become one."""
+
+    name: ClassVar[str] = "merge-twins"
+
+    def run(self, graph: AnyGraph, context: CompileContext) -> AnyGraph:
+        first: dict[object, str] = {}
+        for name, node in graph.nodes.items():
+            if not isinstance(node, Stepwise):
+                continue
+            twin = first.setdefault((frozenset((e.src, e.delay) for e in graph.incoming[name]), _essence(node)), name)
+            heard, too = ({edge.dst for edge in graph.outgoing[one]} for one in (twin, name))
+            if heard.isdisjoint(too):  # a node that adds both up needs both: edges are a set
+                both = replace(graph.nodes[twin], origins=merged_origins(graph.nodes[twin].origins, node.origins))
+                graph = _without(graph.with_(nodes={**graph.nodes, twin: both}), name, twin)
+        return graph
+
+
+def _essence(node: Stepwise) -> tuple[object, ...]:
+    """What tells nodes of one kind apart, but for where they come from."""
+    values = ((item.name, getattr(node, item.name)) for item in fields(node) if item.name != "origins")
+    return node.op, *((key, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
+                      for key, value in values)
 
 
 @register_pass

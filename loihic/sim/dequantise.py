@@ -49,7 +49,10 @@ class Dequantiser:
         """The real weights of Map `name`, one map a synapse; they add up."""
         node = self.source.nodes[name]
         assert isinstance(node, Map)
-        unit, scale = self.sum_unit(name), self.message_scale(self.source.incoming[name][0].src)
+        point = self.source.incoming[name][0].src
+        unit, scale = self.sum_unit(name), self.message_scale(point)
+        if scale.size > 1:
+            scale = np.broadcast_to(scale, self.source.shapes[point])
         found = []
         for label in self.groups[name]:
             synapse = self.graph.nodes[label]
@@ -58,7 +61,8 @@ class Dequantiser:
             if linear is None:
                 raise TypeError(f"{label}: {synapse.op} is not known to loihic.quant.sums.linear_of")
             rows = (unit * 2.0**synapse.exponent).reshape(linear.out_shape)
-            found.append(_fitted(columns_scaled(linear.scaled(rows), 1.0 / scale), node.linear))
+            columns = 1.0 / (scale if scale.size == 1 else scale.reshape(linear.in_shape))
+            found.append(_fitted(columns_scaled(linear.scaled(rows), columns), node.linear))
         return tuple(found)
 
     def _through_relays(self, label: str, linear: LinearMap | None) -> LinearMap | None:

@@ -138,8 +138,9 @@ DIFFERENCES = {
         theirs=lambda path, x: late(path, x, 3), arguments=RESET),
     # As lava-dl's own tests set them; slayer adds what is heard to the current.
     "inputs as biases of neurons whose currents remember": Difference(
-        layers=[inputs(12, neuron=lif()), dense(W)], entries=76, instead=[inputs(12, neuron=lif(iDecay=4096)), dense(W)],
-        ours=encoded, theirs=encoded, x=VALUES, drive="bias", arguments={**RESET, "reset_offset": 0}),
+        layers=[inputs(12, neuron=lif()), dense(W)], entries=76,
+        instead=[inputs(12, neuron=lif(iDecay=4096)), dense(W)], ours=encoded, theirs=encoded, x=VALUES,
+        drive="bias", arguments={**RESET, "reset_offset": 0}),
     "biases of recurrent layers in the voltage": Difference(
         layers=[recurrent(bias=BIAS)], entries=3, theirs=bias_in_voltage, arguments=RESET),
     "delays of convolutions ignored": Difference(
