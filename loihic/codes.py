@@ -49,7 +49,7 @@ CODES: dict[str, Code] = {
         "parameter that NIR's definition of the node does not have. The rest was read."),
     "LHC109": Code("end of a network is left to the host", ExitCode.MODEL,
         "A note: softmax, arg max and top-k at an output of an ONNX or PyTorch graph do not run on the chip. The "
-        "output is taken before them; the largest element stays the largest, so that a classification needs nothing more."),
+        "output is taken before them; the largest element stays the largest, so that a classification needs no more."),
     "LHC110": Code("input does not match the program", ExitCode.MODEL,
         "An input array has the wrong shape, type or name. `loihic show OUT.loihic` prints the inputs' shapes; arrays "
         "are (T, *shape) or (N, T, *shape), and .npz files hold one array per input node."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import zlib
 from dataclasses import dataclass
 from math import prod
@@ -17,6 +16,7 @@ from loihic.errors import InputError, fail
 from loihic.frontends.hdf5_heap import heap_fault
 from loihic.frontends.nir_schema import MalformedError
 from loihic.frontends.raw import Array
+from loihic.frontends.stored import short, stored_bytes
 
 # What h5py raises on damaged content; which one depends on the byte that is wrong.
 HDF5_ERRORS = (
@@ -72,7 +72,7 @@ class SafeFile:
         Raises:
             InputError: LHC101 if it is missing, empty, too large, truncated or not HDF5.
         """
-        image = _load(path, limits.file_bytes)
+        image = stored_bytes(path, limits.file_bytes)
         self.digest = hashlib.sha256(image).hexdigest()
         self.limits = limits
         self._image = image
@@ -84,7 +84,7 @@ class SafeFile:
             self._file = h5py.File(h5py.h5f.open_file_image(image))
             fault = heap_fault(image)
         except HDF5_ERRORS as error:
-            fault = _short(error)
+            fault = short(error)
         if fault:
             what = "truncated or damaged" if image.startswith(_SIGNATURE) else "not an HDF5 file"
             fail("LHC101", f"{os.fspath(path)} is {what}", param=fault, error=InputError,
@@ -117,7 +117,7 @@ class SafeFile:
         except MalformedError:
             raise
         except HDF5_ERRORS as error:
-            raise MalformedError("the group is damaged", param=_short(error)) from error
+            raise MalformedError("the group is damaged", param=short(error)) from error
         return names
 
     def child(self, group: Any, name: str) -> Any:
@@ -142,7 +142,7 @@ class SafeFile:
         except MalformedError:
             raise
         except HDF5_ERRORS as error:
-            raise MalformedError(f"{name!r} is damaged", param=_short(error)) from error
+            raise MalformedError(f"{name!r} is damaged", param=short(error)) from error
         if address in self._visited:
             raise MalformedError(f"{name!r} is a group that the file holds under another name too")
         self._visited.add(address)
@@ -160,7 +160,7 @@ class SafeFile:
         except MalformedError:
             raise
         except HDF5_ERRORS as error:
-            raise MalformedError("the data is damaged", param=_short(error)) from error
+            raise MalformedError("the data is damaged", param=short(error)) from error
 
     def _value(self, dataset: Any) -> Array | str | None:
         if dataset.shape is None:
@@ -237,39 +237,9 @@ def _check_deflate(dataset: Any, filters: list[int], chunk: int) -> None:
             raise MalformedError("a compressed chunk unpacks to more than it may", param=f"chunk at {offset}")
 
 
-def _load(path: str | os.PathLike[str], limit: int) -> bytes:
-    shown = os.fspath(path)
-    try:
-        with open(path, "rb", opener=_open_without_waiting) as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                fail("LHC101", f"{shown} is not a regular file", error=InputError)
-            if status.st_size > limit:
-                fail("LHC101", f"{shown} is too large", param=f"{status.st_size} bytes; the limit is {limit}",
-                     error=InputError)
-            image = stream.read(limit)
-    except FileNotFoundError:
-        fail("LHC101", f"{shown} does not exist", error=InputError)
-    except (OSError, ValueError) as error:
-        fail("LHC101", f"{shown} cannot be read", param=_short(error), error=InputError)
-    if not image:
-        fail("LHC101", f"{shown} is empty", help="export or download it again", error=InputError)
-    return image
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open so that a named pipe without a writer is refused rather than waited for."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def _decode(part: object) -> str:
     return part.decode("utf-8", errors="replace") if isinstance(part, bytes) else str(part)
 
 
 def _target(link: object) -> str:
     return f"to {getattr(link, 'filename', '')}{getattr(link, 'path', '')}"[:200]
-
-
-def _short(error: BaseException) -> str:
-    """The first line of an error of the library underneath, without its pages of context."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

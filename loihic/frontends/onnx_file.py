@@ -16,6 +16,7 @@ import numpy as np
 
 from loihic.errors import InputError, fail
 from loihic.frontends.onnx_operands import NodeError
+from loihic.frontends.stored import open_without_waiting, short, stored_bytes
 from loihic.ir.node import Array
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class TensorStore:
             raise NodeError("LHC103", f"the data of {shown} do not fit its shape",
                             param=f"offset {offset}, length {length} for {size} bytes")
         try:
-            with open(path, "rb", opener=_open_without_waiting) as stream:
+            with open(path, "rb", opener=open_without_waiting) as stream:
                 status = os.fstat(stream.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     raise NodeError("LHC101", f"the data of {shown} are no regular file", param=location[:200])
@@ -199,30 +200,6 @@ class TensorStore:
                             param=f"{location[:200]}: {error.strerror or 'no such file'}") from error
 
 
-def stored_bytes(path: Path, limit: int) -> bytes:
-    """The whole of a regular file.
-
-    Raises:
-        InputError: LHC101 if it is missing, empty, larger than `limit` bytes or no regular file.
-    """
-    try:
-        with open(path, "rb", opener=_open_without_waiting) as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                fail("LHC101", f"{path} is not a regular file", error=InputError)
-            if status.st_size > limit:
-                fail("LHC101", f"{path} is too large", param=f"{status.st_size} bytes; the limit is {limit}",
-                     error=InputError)
-            image = stream.read(limit)
-    except FileNotFoundError:
-        fail("LHC101", f"{path} does not exist", error=InputError)
-    except (OSError, ValueError) as error:
-        fail("LHC101", f"{path} cannot be read", param=short(error), error=InputError)
-    if not image:
-        fail("LHC101", f"{path} is empty", help="export or download it again", error=InputError)
-    return image
-
-
 def type_name(element: int) -> str:
     """The name that numpy has for one of ONNX's types.
 
@@ -233,13 +210,3 @@ def type_name(element: int) -> str:
         return np.dtype(onnx_module("onnx.helper").tensor_dtype_to_np_dtype(element)).name
     except (LookupError, TypeError, ValueError) as error:
         raise NodeError("LHC103", "the node names an unknown type", param=f"type {element}") from error
-
-
-def short(error: BaseException) -> str:
-    """The first line of an error of the package underneath."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200] or type(error).__name__
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open so that a named pipe without a writer is refused rather than waited for."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -7,9 +7,10 @@ from math import prod
 
 import numpy as np
 
-from loihic.frontends.onnx_file import EVALUATION_ERRORS, onnx_module, short
+from loihic.frontends.onnx_file import EVALUATION_ERRORS, onnx_module
 from loihic.frontends.onnx_operands import Constant, NodeError
 from loihic.frontends.onnx_table import Call
+from loihic.frontends.stored import short
 from loihic.ir.node import Array, Shape
 
 _ONE_BY_ONE = frozenset({

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from loihic.errors import Diagnostic
-from loihic.frontends.onnx_file import EVALUATION_ERRORS, OnnxModel, onnx_module, short
+from loihic.frontends.onnx_file import EVALUATION_ERRORS, OnnxModel, onnx_module
 from loihic.frontends.onnx_fold import FOLDED
 from loihic.frontends.onnx_host import device_end, left_to_host, unsupported
 from loihic.frontends.onnx_table import OnnxNode, operator_of
 from loihic.frontends.raw import listed
+from loihic.frontends.stored import short
 
 _SHAPES = frozenset({"Shape", "Size"})  # constant whatever their input
 

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from loihic.errors import InputError, fail
+from loihic.frontends.stored import open_without_waiting
 from loihic.frontends.torch_graph import LARGEST
 from loihic.ir.node import Array
 
@@ -80,7 +81,7 @@ class Archive:
 
     def _load(self) -> bytes:
         try:
-            with open(self._path, "rb", opener=_without_waiting) as file:
+            with open(self._path, "rb", opener=open_without_waiting) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     self._refuse("it is not a regular file", "", "check the path")
@@ -177,11 +178,6 @@ class Archive:
     def _refuse(self, why: str, param: str, help: str) -> NoReturn:
         fail("LHC101", f"{self._path} cannot be read: {why}", param=param, error=InputError,
              help=help or "export it again")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open so that a named pipe without a writer is refused rather than waited for."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _not_a_zip(image: bytes) -> str:

@@ -72,14 +72,6 @@ class Activation(Population):
     label: str = ""
 
     @property
-    def is_graded(self) -> bool:
-        return True
-
-    @property
-    def has_payload(self) -> bool:
-        return True
-
-    @property
     def sends(self) -> str:
         return str(Coding.SIGMA_DELTA.value if self.delta else Coding.GRADED.value)
 

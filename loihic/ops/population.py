@@ -28,14 +28,14 @@ class Population(HardwareNode):
     unit: Array = field(default_factory=lambda: np.ones(()))
 
     @property
-    @abstractmethod
     def is_graded(self) -> bool:
         """Whether messages are numbers, such as a voltage or a level, rather than spikes or counts of them."""
+        return True
 
     @property
-    @abstractmethod
     def has_payload(self) -> bool:
         """Whether messages are more than binary spikes."""
+        return True
 
     @property
     @abstractmethod

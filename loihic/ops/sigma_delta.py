@@ -104,14 +104,6 @@ class SigmaDeltaNeurons(Population):
     state_exp: int = 6
 
     @property
-    def is_graded(self) -> bool:
-        return True
-
-    @property
-    def has_payload(self) -> bool:
-        return True
-
-    @property
     def sends(self) -> str:
         return "graded" if self.role is SdnRole.SIGMA else "sigma-delta"
 

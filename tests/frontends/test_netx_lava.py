@@ -1,4 +1,4 @@
-"""Random networks in lava-dl's format: the compiled program and Lava agree in every state, every message, every step."""
+"""Random networks in lava-dl's format: the compiled program and Lava agree in every state and message of every step."""
 
 from __future__ import annotations
 

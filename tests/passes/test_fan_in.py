@@ -63,8 +63,9 @@ def test_the_bits_are_the_same(tmp_path_factory: pytest.TempPathFactory, inputs:
         split = loihic.compile(net.graph, dt=net.dt, input_range=span, weight_bits=bits, target=target,
                                objective="cores", placement="linear")
     except loihic.CompileError as error:
-        assert [one.code for one in error.diagnostics] == ["LHC406"]  # too large for so small a chip, relays or not
-        reject()
+        if [one.code for one in error.diagnostics] != ["LHC406"]:
+            raise
+        reject()  # too large for so small a chip, with relays or without
     relays = [name for name in split.graph.nodes if name.endswith(".relay")]
     assume(relays)  # with few bits so many weights are zero that a core may hold the rest
     assert split.latency == plain.latency + 1

@@ -155,7 +155,7 @@ def chain(*functions: Elementwise, quantised: bool = True) -> SourceGraph:
 
 def test_delta_threshold_loses_a_little_and_says_less() -> None:
     x = np.cumsum(np.random.default_rng(0).normal(size=(1, 60, 4)), axis=1) * 0.2
-    exact, coarse = (compiled(chain(), activation=Coding.SIGMA_DELTA, delta_threshold=threshold) for threshold in (0, 3))
+    exact, coarse = (compiled(chain(), activation=Coding.SIGMA_DELTA, delta_threshold=least) for least in (0, 3))
     encoded = {name: program.encode(x)["x"] for name, program in (("exact", exact), ("coarse", coarse))}
     assert np.count_nonzero(encoded["coarse"]) < np.count_nonzero(encoded["exact"])
     level = 0.05

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,12 +29,12 @@ def activation(rng: np.random.Generator, shape: Shape, delta: bool) -> Activatio
     """One of every kind: a product, a product that rounds to even, thresholds alike or by channel or by neuron."""
     per = (shape[0], *[1] * (len(shape) - 1))
     low, high = sorted(int(one) for one in rng.integers(-300, 300, 2))
-    common = {"shape": shape, "low": low, "high": high, "start": int(rng.integers(0, 4)), "sigma": bool(rng.integers(2)),
-              "delta": delta, "vth": int(rng.integers(0, 9)) if delta else 0}
+    common = {"shape": shape, "low": low, "high": high, "start": int(rng.integers(0, 4)), "delta": delta,
+              "sigma": bool(rng.integers(2)), "vth": int(rng.integers(0, 9)) if delta else 0}
     kind = rng.integers(5)
     if kind < 2:
-        return Activation(**common, multiplier=rng.integers(0, 1 << 24, per), addend=rng.integers(-(1 << 40), 1 << 40, per),
-                          shift=rng.integers(0, 40, per), ties_even=bool(kind))
+        return Activation(**common, multiplier=rng.integers(0, 1 << 24, per), shift=rng.integers(0, 40, per),
+                          addend=rng.integers(-(1 << 40), 1 << 40, per), ties_even=bool(kind))
     rows = {2: (), 3: shape[:1], 4: shape}[int(kind)]
     steps = np.sort(rng.integers(-(1 << 23), 1 << 23, (*rows, int(rng.integers(1, 20)))), axis=-1)
     steps[..., -1:] = rng.choice([1 << 30, int(steps.max())])
@@ -51,8 +53,8 @@ def network(seed: int, shape: Shape) -> tuple[HardwareGraph, np.ndarray]:
         nodes[name] = activation(rng, shape, bool(rng.integers(2)))
     nodes["out"] = Sink(shape=shape)
     names = ["in", "first.in", "first", "second.in", "second", "out"]
-    edges = tuple(Edge(src=a, dst=b) for a, b in zip(names, names[1:], strict=False))
-    shapes = {"in": (3,), **{name: shape for name in names[1:]}}
+    edges = tuple(Edge(src=a, dst=b) for a, b in pairwise(names))
+    shapes = {**dict.fromkeys(names, shape), "in": (3,)}
     x = rng.choice([0, 1, -1, 1 << 15, -(1 << 15), 77], (1, STEPS, 3))
     return HardwareGraph(nodes={name: nodes[name] for name in names}, edges=edges, shapes=shapes), x
 

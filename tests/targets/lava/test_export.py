@@ -17,7 +17,8 @@ from loihic.targets.lava.runner import lava_version
 from loihic.targets.lava.worker import load_arrays
 
 needs_lava = pytest.mark.skipif(lava_version() is None, reason="Lava is not installed")
-FILES = {"run.py", "processes.py", "activations.py", "compat.py", "network.json", "tensors.npz", "inputs.npz", "README.md"}
+FILES = {"run.py", "processes.py", "activations.py", "compat.py", "network.json", "tensors.npz", "inputs.npz",
+         "README.md"}
 INPUTS = {"in": np.ones((1, 3, 2), dtype=np.int8)}
 
 
