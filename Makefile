@@ -72,6 +72,7 @@ $(VENV)/.oracles: $(VENV)/.torch
 
 # ------------------------------------------------------------------------------------------------------------ demo
 digits := examples/digits
+quantised := examples/quantised
 demo := $(BUILD)/demo
 
 demo: $(VENV)/.lava
@@ -88,6 +89,11 @@ demo: $(VENV)/.lava
 	$(bin)/python $(digits)/score.py $(demo)/sim.npz $(digits)/digits_mlp_labels.npy
 	@echo; echo "== 5. Where on the chip it lies"
 	$(bin)/loihic map $(demo)/digits_mlp.loihic --picture $(demo)/digits_mlp.svg
+	@echo; echo "== 6. A network that PyTorch quantised: not one logit is another, on Lava neither"
+	$(bin)/loihic compile $(quantised)/digits_cnn.pt2 -o $(demo)/digits_cnn.loihic
+	$(bin)/loihic run $(demo)/digits_cnn.loihic $(quantised)/digits_cnn_test.npz -o $(demo)/cnn.npz
+	$(bin)/python $(quantised)/score.py $(demo)/cnn.npz $(quantised)/digits_cnn_labels.npy
+	$(bin)/loihic verify $(demo)/digits_cnn.loihic $(quantised)/digits_cnn_few.npz --against lava
 	@echo; echo "Done. The program is $(demo)/digits_mlp.loihic; try: $(bin)/loihic show $(demo)/digits_mlp.loihic"
 
 # ---------------------------------------------------------------------------------------------------------- checks
@@ -133,7 +139,6 @@ measure-partition: $(VENV)/.dev
 	for script in intel cores placement "scale --chips"; do \
 		echo; echo "== $$script"; set -- $$script; $(bin)/python $(partition)/$$1.py $$2 || exit 1; done
 
-quantised := examples/quantised
 examples: $(VENV)/.torch
 	$(bin)/python $(digits)/train.py
 	$(bin)/python $(quantised)/digits_cnn.py

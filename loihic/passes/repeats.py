@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from loihic.ir.graph import Fact
-from loihic.ir.node import merged_origins
+from loihic.ir.graph import Edge, Fact
+from loihic.ir.linear import IdentityMap
 from loihic.ops.matrix import Matrix
 from loihic.ops.quantiser import Quantiser, Stepwise
 from loihic.ops.window_max import WindowMax
@@ -19,7 +19,10 @@ from loihic.passes.paths import moves
 @register_pass
 @dataclass(frozen=True, kw_only=True)
 class MergeTwins(Pass):
-    """Exporters put a quantiser of a value before each node that hears it: those that do the same become one."""
+    """Exporters put a quantiser of a value before each node that hears it: all but one of those that do the same go.
+
+    In their place their values are passed on, since a node that adds up two of them needs two ways.
+    """
 
     name: ClassVar[str] = "merge-twins"
 
@@ -29,10 +32,11 @@ class MergeTwins(Pass):
             if not isinstance(node, Stepwise):
                 continue
             twin = first.setdefault((frozenset((e.src, e.delay) for e in graph.incoming[name]), _essence(node)), name)
-            heard, too = ({edge.dst for edge in graph.outgoing[one]} for one in (twin, name))
-            if heard.isdisjoint(too):  # a node that adds both up needs both: edges are a set
-                both = replace(graph.nodes[twin], origins=merged_origins(graph.nodes[twin].origins, node.origins))
-                graph = _without(graph.with_(nodes={**graph.nodes, twin: both}), name, twin)
+            if twin != name:
+                shape = graph.shapes[name]
+                way = Matrix(origins=node.origins, linear=IdentityMap(in_shape=shape, out_shape=shape), unit=np.ones(()))
+                edges = [edge for edge in graph.edges if edge.dst != name]
+                graph = graph.with_(nodes={**graph.nodes, name: way}, edges=[*edges, Edge(src=twin, dst=name)])
         return graph
 
 

@@ -59,7 +59,7 @@ def network(seed: int, shape: Shape) -> tuple[HardwareGraph, np.ndarray]:
     return HardwareGraph(nodes={name: nodes[name] for name in names}, edges=edges, shapes=shapes), x
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES))
 def test_every_step_is_lavas(seed: int, shape: Shape) -> None:
     graph, x = network(seed, shape)
