@@ -20,7 +20,7 @@ from loihic.files import write_atomic
 from loihic.ir.codec import Decoder, Encoder
 from loihic.ir.graph import Fact
 from loihic.ir.node import Array
-from loihic.ir.validate import validate_hardware
+from loihic.ir.validate import validate_hardware, validate_source
 from loihic.ir.verify import MalformedGraphError, verify_graph
 from loihic.ledger import Ledger
 from loihic.ops.quantiser import Rounding
@@ -128,6 +128,7 @@ def _program(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Program:
     verify_graph(graph)
     verify_graph(source)
     validate_hardware(graph)
+    validate_source(source)
     return Program(
         graph=graph, source=source, ledger=Ledger.from_json(body["ledger"]), options=body["options"],
         provenance=body["provenance"], proofs=tuple(StateProof.from_json(one) for one in body.get("proofs", ())),

@@ -59,9 +59,10 @@ class Finding:
 
 
 PACKAGES = (
-    ("numpy", "arrays", True), ("scipy", "sparse matrices", True), ("h5py", "reading .nir files", True),
+    ("numpy", "arrays", True), ("scipy", "sparse matrices", True), ("h5py", "reading .nir and .net files", True),
     ("safetensors", "reading and writing .loihic files", True), ("nir", "models given as nir.NIRGraph", False),
-    ("torch", "training the examples", False), ("matplotlib", "compare --plot", False),
+    ("onnx", "reading .onnx files", False), ("torch", "compiling modules, training the examples", False),
+    ("matplotlib", "compare --plot", False),
 )
 
 

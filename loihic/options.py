@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from loihic.errors import Diagnostic, InputError
 from loihic.ir.node import Array
 from loihic.ops.activation import Coding
@@ -39,7 +41,8 @@ class Options:
             (None) only where Lava's LIF cannot serve anyway.
         input_range: least and greatest value of an input element; None takes (0, 1), spikes.
         input_bits: 0 if inputs are integers already, else the bits to which real inputs are rounded.
-        calibration: sample inputs by input node, (N, T, *shape); ranges are then observed rather than proven.
+        calibration: sample inputs by input node, (N, T, *shape), or those of the only one; ranges are then observed
+            rather than proven.
         clip: where calibrated ranges of real inputs and of graded voltages end: "max", "mse" (least squared error) or a
             percentile of the magnitudes, such as "99.9"; what lies beyond is clipped.
         rounding: of weights, "adaptive" (errors of a row cancel on the calibration data) or "nearest".
@@ -92,6 +95,8 @@ class Options:
 
     def __post_init__(self) -> None:
         problems: list[Diagnostic] = []
+        if not isinstance(self.calibration, Mapping):  # of the only input
+            object.__setattr__(self, "calibration", {"input": np.asarray(self.calibration)})
 
         def refuse(option: str, value: object, allowed: str) -> None:
             problems.append(Diagnostic(code="LHC702", message=f"{option} = {value} has no meaning", help=allowed))

@@ -14,6 +14,7 @@ from loihic.ir.graph import Fact, SourceGraph
 from loihic.options import Options
 
 Reading = tuple[SourceGraph, dict[str, Any], tuple[Diagnostic, ...]]
+HDF5 = b"\x89HDF\r\n\x1a\n"
 PYTORCH = "torch.nn.modules.module"
 
 
@@ -32,8 +33,7 @@ def read_model(model: Any, options: Options | None = None, example_inputs: tuple
     """
     if isinstance(model, str | os.PathLike):
         path = Path(model)
-        reader = READERS.get(path.suffix.lower(), _nir)
-        return reader(path, options or Options())
+        return _reader(path)(path, options or Options())
     kinds = [(cls.__module__, cls.__name__) for cls in type(model).__mro__]
     if any(name == "ExportedProgram" and module.startswith("torch.export") for module, name in kinds):
         from loihic.frontends.torch_file import from_exported
@@ -49,6 +49,23 @@ def read_model(model: Any, options: Options | None = None, example_inputs: tuple
     from loihic.frontends.nir_graph import from_nir_graph
 
     return _built(from_nir_graph(model))
+
+
+def _reader(path: Path) -> Callable[[Path, Options], Reading]:
+    """The reader of a file, by its name; under another name it may still be a NIR file."""
+    known = READERS.get(path.suffix.lower())
+    if known is None and path.is_file() and not _is_hdf5(path):
+        fail("LHC101", f"{path} is of no format that loihic reads", error=InputError,
+             help=f"known are {', '.join(READERS)}")
+    return known or _nir
+
+
+def _is_hdf5(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HDF5)) == HDF5
+    except OSError:
+        return True  # the reader says what is wrong
 
 
 def _nir(path: Path, options: Options) -> Reading:

@@ -14,6 +14,7 @@ from loihic.ir import linear
 from loihic.ir.graph import Edge, Fact, Graph
 from loihic.ir.node import Array, Node
 from loihic.ir.registry import op_class
+from loihic.ir.typed import check_fields
 
 Json = Any
 LINEAR_MAPS = {cls.__name__: cls for cls in (linear.IdentityMap, linear.DenseMap, linear.SparseMap, linear.ConvMap)}
@@ -91,7 +92,8 @@ class Decoder:
         cls = op_class(data["op"])
         if cls is None:
             raise ValueError(f"unknown operator {data['op']!r}")
-        return cls(**{key: self.value(value) for key, value in data.items() if key != "op"})
+        node: Node = self._built(cls, data, "op")
+        return node
 
     def value(self, value: Json) -> Any:
         """The inverse of `Encoder.value`."""
@@ -111,5 +113,10 @@ class Decoder:
             matrix = sparse.csr_matrix(parts, shape=tuple(value["shape"]))
             matrix.check_format(full_check=True)
             return matrix
-        cls = LINEAR_MAPS[value["$linear"]]
-        return cls(**{key: self.value(item) for key, item in value.items() if key != "$linear"})
+        return self._built(LINEAR_MAPS[value["$linear"]], value, "$linear")
+
+    def _built(self, cls: type, data: Json, kind: str) -> Any:
+        """An instance of a dataclass from its fields; `kind` is the key that named it."""
+        values = {key: self.value(item) for key, item in data.items() if key != kind}
+        check_fields(cls, values)
+        return cls(**values)

@@ -314,8 +314,12 @@ class _Fuser:
         """Whether a point must send changes of its levels, because an Output is not all that hears it."""
         if self.context.options.activation is not Coding.SIGMA_DELTA:
             return False
-        heard, pending = set(), [point]
+        heard: set[str] = set()
+        pending = [point]
         while pending:
             for edge in self.graph.outgoing[pending.pop()]:
-                (heard.add if is_point(self.graph.nodes[edge.dst]) else pending.append)(edge.dst)
+                if is_point(self.graph.nodes[edge.dst]):
+                    heard.add(edge.dst)
+                else:
+                    pending.append(edge.dst)
         return len(heard) > 1

@@ -130,7 +130,7 @@ class LevelPoints:
         whole = np.rint(constant)
         low, high = self._bounds(arriving, settled.whole)
         fits = bool(np.all(np.abs(constant - whole) < 1e-6)) and (
-            -FULL <= low + whole.min(initial=0.0) and high + whole.max(initial=0.0) <= FULL)
+            low + whole.min(initial=0.0) >= -FULL and high + whole.max(initial=0.0) <= FULL)
         offset = whole if fits else np.zeros(shape)
         node = Staircase(origins=origins, scale=settled.unit, low=-FULL, high=FULL, gain=1.0 / settled.unit,
                          offset=offset, unit=settled.unit, label="sums")

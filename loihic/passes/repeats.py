@@ -34,7 +34,8 @@ class MergeTwins(Pass):
             twin = first.setdefault((frozenset((e.src, e.delay) for e in graph.incoming[name]), _essence(node)), name)
             if twin != name:
                 shape = graph.shapes[name]
-                way = Matrix(origins=node.origins, linear=IdentityMap(in_shape=shape, out_shape=shape), unit=np.ones(()))
+                same = IdentityMap(in_shape=shape, out_shape=shape)
+                way = Matrix(origins=node.origins, linear=same, unit=np.ones(()))
                 edges = [edge for edge in graph.edges if edge.dst != name]
                 graph = graph.with_(nodes={**graph.nodes, name: way}, edges=[*edges, Edge(src=twin, dst=name)])
         return graph
