@@ -19,12 +19,13 @@ from loihic.errors import InputError, fail
 from loihic.files import write_atomic
 from loihic.ir.codec import Decoder, Encoder
 from loihic.ir.graph import Fact
-from loihic.ir.node import Array
+from loihic.ir.node import Array, Shape
 from loihic.ir.validate import validate_hardware, validate_source
 from loihic.ir.verify import MalformedGraphError, verify_graph
 from loihic.ledger import Ledger
 from loihic.ops.quantiser import Rounding
 from loihic.ops.sigma_delta import SdnRole
+from loihic.ops.source import Sink, Source
 from loihic.ops.synapse import SignMode
 from loihic.ops.traits import Emit, Reset
 from loihic.partition.plan_codec import decode_plan, encode_plan
@@ -129,9 +130,20 @@ def _program(body: Mapping[str, Any], tensors: Mapping[str, Array]) -> Program:
     verify_graph(source)
     validate_hardware(graph)
     validate_source(source)
+    golden, answers = ({name: decoder.value(value) for name, value in body[key].items()}
+                       for key in ("golden", "golden_output"))
+    _check_golden(golden, {name: node.shape for name, node in graph.nodes.items() if isinstance(node, Source)})
+    _check_golden(answers, {name: node.shape for name, node in graph.nodes.items() if isinstance(node, Sink)})
     return Program(
         graph=graph, source=source, ledger=Ledger.from_json(body["ledger"]), options=body["options"],
         provenance=body["provenance"], proofs=tuple(StateProof.from_json(one) for one in body.get("proofs", ())),
-        golden={name: decoder.value(value) for name, value in body["golden"].items()},
-        golden_output={name: decoder.value(value) for name, value in body["golden_output"].items()},
+        golden=golden, golden_output=answers,
         plan=None if body["plan"] is None else decode_plan(body["plan"], decoder, graph))
+
+
+def _check_golden(found: Mapping[str, Array], ports: Mapping[str, Shape]) -> None:
+    """Check that every port has its whole numbers, (T, *shape), and all equally many steps."""
+    if set(found) != set(ports) or len({len(values) for values in found.values()}) > 1 or not all(
+            values.shape == (len(values), *ports[name]) and values.dtype.kind in "iu" and values.shape[0]
+            for name, values in found.items()):
+        raise ValueError("the golden input or output does not fit its ports")

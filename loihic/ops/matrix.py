@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from loihic.ir.linear import LinearMap
-from loihic.ir.node import Array, Shape, ShapeError
+from loihic.ir.node import Array, Shape, ShapeError, SourceNode
 from loihic.ir.registry import register_op
 from loihic.ops.traits import LinearNode
 
 
 @register_op("Matrix", "y = A x + b for any linear map")
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Matrix(LinearNode):
+class Matrix(LinearNode, SourceNode):
     """y = A x + b, with shapes that are known.
 
     Attributes:

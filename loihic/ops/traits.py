@@ -80,9 +80,13 @@ class Discretisation:
         return 1.0 - ratio if self.scheme is Scheme.EULER else np.exp(-ratio)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LinearNode(SourceNode):
-    """A node that computes A x + b and keeps no state."""
+class LinearNode:
+    """A node that computes A x + b and keeps no state.
+
+    No dataclass, so that it can stand beside another base: up to Python 3.10 each with slots has all of the fields.
+    """
+
+    __slots__ = ()
 
     @abstractmethod
     def linear_map(self, inputs: Shape) -> LinearMap:
@@ -93,6 +97,7 @@ class LinearNode(SourceNode):
         return None
 
     def output_shape(self, inputs: Shape) -> Shape:
+        """Shape of the output for an input of shape `inputs`; raises ShapeError if they do not fit."""
         return self.linear_map(inputs).out_shape
 
 

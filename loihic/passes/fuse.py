@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ from loihic.passes.levels import Climbed, LevelPoints, columns_of, prepared_inpu
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
 from loihic.passes.paths import Arriving, Path, composed_unit
 from loihic.passes.staircases import Scaled, UnfitError, merged
+from loihic.quant.budget import Budget
 
 
 @register_pass
@@ -98,17 +100,27 @@ class _Fuser:
         return self.graph.with_(nodes=self.nodes, edges=self.edges, shapes=self.shapes)
 
     def _note_unused(self) -> None:
-        """Say which options change nothing, because the file says itself what they would choose."""
-        options, inputs = self.context.options, [name for name, _ in self.graph.of(Input)]
-        unused = []
-        if not self.levels.chose_bits and str(options.widths) != str(Options().widths):
-            unused.append("--weight-bits: all weights are whole in the file")
-        if (options.input_range or options.input_bits) and all(name in self.prepared for name in inputs) and not any(
-                f"{name}.levels" in self.graph.nodes for name in inputs):
-            unused.append("--input-range, --input-bits: the file quantises its inputs itself")
-        for text in unused:
+        """Say which options change nothing."""
+        for text in self._unused():
             self.context.report(Diagnostic(code="LHC503", message=f"an option without effect: {text}",
                                            severity=Severity.WARNING))
+
+    def _unused(self) -> Iterator[str]:
+        """Options whose choice the file makes itself, or that networks of whole numbers leave aside, and why."""
+        options, inputs = self.context.options, [name for name, _ in self.graph.of(Input)]
+        groups = [(name, *node.origins) for name, node in self.nodes.items() if isinstance(node, Map)]
+        if str(options.widths) != str(Options().widths):
+            if not self.levels.chose_bits:
+                yield "--weight-bits: all weights are whole in the file"
+            elif strangers := options.widths.unmatched(groups):
+                yield f"--weight-bits: no weights are called {', '.join(strangers)}"
+            elif any(form is not None and (form.split or form.pruned) for _, form in options.widths.rules):
+                yield "--weight-bits: two exponents and weights left out are for spiking networks"
+        if options.budget != Budget():
+            yield "--budget, --max-error: the bits of networks of whole numbers are not chosen by their cost"
+        if (options.input_range or options.input_bits) and all(name in self.prepared for name in inputs) and not any(
+                f"{name}.levels" in self.graph.nodes for name in inputs):
+            yield "--input-range, --input-bits: the file quantises its inputs itself"
 
     def _place(self, name: str, node: SourceNode, shape: Shape) -> None:
         self.nodes[name] = node
@@ -156,6 +168,7 @@ class _Fuser:
             return out
         if isinstance(node, Elementwise):
             return replace(arriving, stages=merged(arriving.stages, node))
+        assert isinstance(node, SourceNode)
         assert isinstance(node, LinearNode)
         if arriving.stages:
             gain, bias = diagonal(node.linear_map(self.graph.shapes[name])), node.constant()

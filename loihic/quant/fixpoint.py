@@ -13,10 +13,10 @@ from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
 from loihic.ops.population import Population
-from loihic.ops.sigma_delta import SigmaDeltaNeurons
+from loihic.ops.sigma_delta import SdnRole, SigmaDeltaNeurons
 from loihic.ops.source import Source
 from loihic.ops.synapse import Synapse
-from loihic.quant.reach import STATE_MAX, NeuronReach, Span, neuron_reach, sent_within
+from loihic.quant.reach import INT32_MAX, STATE_MAX, NeuronReach, Span, neuron_reach, sent_within
 from loihic.quant.sums import accumulated, accumulator_limit, combined, delivered, delivered_together, linear_of
 
 GROWTHS = 8  # times that a population's messages may grow round a loop before all that it can send is assumed
@@ -105,7 +105,8 @@ class Reach:
             return np.full(node.shape, min(lowest, 0.0)), np.full(node.shape, max(highest, 0.0))
         if isinstance(node, SigmaDeltaNeurons):
             self.totals[name] = np.full(node.shape, -np.inf), np.full(node.shape, np.inf)
-            return np.full(node.shape, -STATE_MAX), np.full(node.shape, STATE_MAX)
+            most = (INT32_MAX + 1) / 2.0 ** (0 if node.role is SdnRole.SIGMA else node.state_exp)
+            return np.full(node.shape, -most), np.full(node.shape, most)
         if isinstance(node, Activation):
             self.totals[name] = self._totals(name, node)
             return np.full(node.shape, float(node.message_range[0])), np.full(node.shape, float(node.message_range[1]))

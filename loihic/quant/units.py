@@ -12,7 +12,6 @@ from loihic.ir.node import Array, Shape
 from loihic.quant.fixed import STATE_LIMIT
 from loihic.quant.groups import Rows, storable, values_of, with_values
 
-WHOLE = 1e-6  # by which a quotient of floats may miss a whole number
 NOTHING = 1e-11  # an error that is the floats' own
 SAMPLED = 256  # weights that are looked at to choose a common unit
 CHUNK = 1 << 12
@@ -67,12 +66,6 @@ def settle(ways: Sequence[Entering], shape: Shape) -> Settled:
         whole.append(rounded)
         errors.append(error)
     return Settled(unit=_squeezed(unit), whole=tuple(whole), errors=tuple(errors))
-
-
-def is_whole(linear: LinearMap, unit: Array, shape: Shape) -> bool:
-    """Whether the weights are whole multiples of a unit, up to rounding of floats."""
-    values = values_of(storable(linear)) / _per_weight(storable(linear), unit, shape)
-    return bool(np.all(np.abs(values - np.rint(values)) <= WHOLE * np.maximum(np.abs(values), 1.0)))
 
 
 def _own_unit(way: Entering, linear: LinearMap, shape: Shape) -> Array:

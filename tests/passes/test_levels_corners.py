@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from loihic.api import compile_source, load
+from loihic.artifact import KEY, _digest, _header
 from loihic.errors import CompileError, InputError
 from loihic.frontends.network import NetworkBuilder, Value
 from loihic.ir.graph import Fact
@@ -21,6 +25,7 @@ from loihic.options import Options
 from loihic.passes.manager import CompileContext
 from loihic.passes.shapes import InferShapes
 from loihic.program import Program
+from loihic.quant.budget import Budget
 from loihic.quant.proofs import Verdict
 from loihic.sim.reference import run_reference
 
@@ -161,11 +166,6 @@ def test_more_inputs_than_axons(coding: Coding) -> None:
     assert program.answers_each_step
 
 
-def test_equal_quantisers_become_one() -> None:
-    names = set(compiled(equal_quantisers).source.nodes)
-    assert not {"q", "q#2"} & names  # the host quantises, once
-
-
 def test_scales_per_channel_are_compared(tmp_path: Path) -> None:
     """Messages on a grid per channel, of neurons in a plane."""
     def build(builder: NetworkBuilder) -> None:
@@ -208,3 +208,31 @@ def test_wide_levels_are_rounded_as_the_file_says(rounding: Rounding) -> None:
     x = np.linspace(-12.0, 12.0, 300).reshape(1, 100, 3)
     found, expected = program.dequantise(program.run(x).outputs)["y"], program.run_float(x)["y"]
     assert np.mean(np.abs(found - expected) > 1e-9) < 0.02
+
+
+@pytest.mark.parametrize(("choices", "why"), [
+    ({"weight_bits": "conv*=4,8"}, "no weights are called"), ({"weight_bits": "8f"}, "two exponents"),
+    ({"budget": Budget(cores=1)}, "not chosen by their cost")])
+def test_options_that_real_weights_leave_aside_are_named(choices: dict[str, Any], why: str) -> None:
+    builder = NetworkBuilder()
+    value = builder.matmul(quantised(builder, 4), np.random.default_rng(0).normal(size=(4, 2)), "dense")
+    builder.output("y", builder.add(levels(0.05), value, "last"))
+    context = CompileContext(options=Options(golden_steps=4, placement="linear", objective="cores", **choices))
+    compile_source(builder.graph().with_(facts=[Fact.WHOLE]), {"model": "corner"}, context)
+    assert [why in one.message for one in context.diagnostics if one.code == "LHC503"] == [True]
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("low", "1"), ("low", 1 << 70), ("vth", -1), ("rise", 0), ("shift", None), ("start", 1.5), ("delta", 2),
+    ("thresholds", {"$tensor": "golden/x", "shape": [4, 4]}), ("unit", {"$tensor": "golden/x", "shape": [2, 2, 4]})])
+def test_malformed_neurons_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    """An artefact with a sound checksum is not to be trusted either."""
+    path = compiled(features_and_answers).save(tmp_path / "corner.loihic")
+    head = _header(path.name, path.read_bytes())
+    tensors, body = load_file(path), json.loads(head["body"])
+    body["graph"]["nodes"]["b"][key] = value
+    text = json.dumps(body)
+    digest = _digest(text, dict(sorted(tensors.items())))
+    save_file(tensors, path, metadata={KEY: json.dumps({**head, "digest": digest, "body": text})})
+    with pytest.raises(InputError, match="LHC106"):
+        load(path)

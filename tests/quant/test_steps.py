@@ -20,7 +20,7 @@ def test_quantisers_become_products(data: st.DataObject) -> None:
         constant = unit * data.draw(st.integers(-500, 500))
     else:
         unit = data.draw(st.floats(1e-4, 1.0))
-        scale = unit * data.draw(st.floats(0.3, 3000.0))
+        scale = unit * data.draw(st.floats(0.3, 3000.0)) * np.pi / 3  # without ties, which float64 breaks at random
         constant = data.draw(st.floats(-5.0, 5.0)) * scale
     least, most = data.draw(st.sampled_from([(0, 255), (-128, 127), (-8, 7), (0, 3), (0, 1)]))
 
