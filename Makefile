@@ -44,7 +44,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.lava: $(VENV)/.made pyproject.toml
-	$(pip_install) -e ".[lava]"
+	$(pip_install) -e ".[lava,onnx]"
 	@# lava-nc declares Python < 3.11, so from 3.11 on pip will not take it as a dependency.
 	@if $(bin)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 		echo '$(bin)/loihic doctor --install-lava --yes'; $(bin)/loihic doctor --install-lava --yes; fi

@@ -9,6 +9,7 @@ import numpy as np
 
 from loihic.ir.node import Array, HardwareNode, Shape
 from loihic.ir.registry import register_op
+from loihic.ops.delay import StepDelay
 
 
 @register_op("DelayLine", "messages delayed by whole steps, payload unchanged")
@@ -40,3 +41,9 @@ class DelayLine(HardwareNode):
     def receive(self, state: dict[str, Array], message: Array) -> None:
         """Take this step's message."""
         state["line"] = np.concatenate([state["line"][1:], message[None]])
+
+
+def delay_line(node: StepDelay) -> DelayLine:
+    """The line of a delay of several lengths; one of no steps takes one all the same, and the others come as late."""
+    late = int(node.steps.size > 0 and int(node.steps.min()) < 1)
+    return DelayLine(origins=node.origins, shape=node.shape, steps=node.steps + late, late=late)

@@ -201,7 +201,7 @@ class _Fuser:
     def _place_levels(self, name: str, shape: Shape, arriving: Arriving, steps: Stepwise) -> None:
         """A quantiser, with everything before it since the sum, becomes a Staircase."""
         try:
-            settled = self.levels.climb(name, shape, arriving, steps, self.context.options.widths)
+            settled = self.levels.climb(shape, arriving, steps, self.context.options.widths)
         except UnfitError as error:
             self._refuse(name, error)
             self._place(name, steps, shape)

@@ -16,7 +16,7 @@ from loihic.ops.ports import Input
 from loihic.ops.quantiser import Stepwise
 from loihic.ops.window_max import WindowMax
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
-from loihic.passes.paths import moves
+from loihic.passes.paths import moved_by
 
 
 @register_pass
@@ -93,9 +93,7 @@ def _at_host(graph: AnyGraph, name: str) -> bool:
 
 def _only_moves(node: SourceNode) -> bool:
     """Whether a node moves every element somewhere and puts no zeros in between."""
-    if not isinstance(node, Matrix) or node.bias is not None or _uniform_scaling(node) is not None:
-        return False
-    index = moves(node.linear)
+    index = moved_by(node) if _uniform_scaling(node) is None else None
     return index is not None and bool(np.all(index >= 0))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,9 @@ from loihic.passes.pairs import is_exact
 from loihic.passes.paths import Arriving, Path, Way, moves
 from loihic.passes.staircases import Climb, UnfitError
 from loihic.quant.groups import values_of
+from loihic.quant.neurons import squeezed
 from loihic.quant.units import Entering, Settled, settle
+from loihic.quant.whole import sum_bounds
 from loihic.quant.widths import Widths
 
 BITS = 8  # of weights that --weight-bits leaves to the compiler
@@ -100,7 +102,7 @@ class LevelPoints:
         return Grid(scale=grids[0].scale, low=min(0, *(grid.low for grid in grids)),
                     high=max(0, *(grid.high for grid in grids)))
 
-    def climb(self, name: str, shape: Shape, arriving: Arriving, steps: Stepwise, widths: Widths) -> Climbed:
+    def climb(self, shape: Shape, arriving: Arriving, steps: Stepwise, widths: Widths) -> Climbed:
         """The staircase of a quantiser, for the sum that arrives.
 
         Raises:
@@ -114,8 +116,7 @@ class LevelPoints:
         if sign is not None:
             whole = tuple(linear.scaled(np.broadcast_to(sign, shape).reshape(linear.out_shape)) for linear in whole)
         climb = Climb.of(arriving.stages, steps, settled.unit, constant, shape, one if sign is None else sign)
-        low, high = self._bounds(arriving, whole)
-        node = climb.staircase(low, high)
+        node = climb.staircase(*_bounds(entering, whole))
         errors = settled.errors
         if any(errors) and sign is None and is_exact(climb, entering, whole):
             errors = (0.0,) * len(errors)  # rounded, but to no effect
@@ -125,10 +126,11 @@ class LevelPoints:
     def summed(self, arriving: Arriving, shape: Shape, widths: Widths, origins: tuple[str, ...]) -> tuple[
             Climbed, Array]:
         """A sum passed on as it is, and what of its constant is no whole number of units, for the host to add."""
-        settled = settle(self._entering(arriving, widths), shape)
+        entering = self._entering(arriving, widths)
+        settled = settle(entering, shape)
         constant = np.broadcast_to(arriving.constant, shape) / settled.unit
         whole = np.rint(constant)
-        low, high = self._bounds(arriving, settled.whole)
+        low, high = _bounds(entering, settled.whole)
         fits = bool(np.all(np.abs(constant - whole) < 1e-6)) and (
             low + whole.min(initial=0.0) >= -FULL and high + whole.max(initial=0.0) <= FULL)
         offset = whole if fits else np.zeros(shape)
@@ -142,7 +144,8 @@ class LevelPoints:
         """The maps that arrive, per level of their messages."""
         ways = []
         for (point, _, _), path in arriving.paths.items():
-            scale = self.grid(point).scale
+            grid = self.grid(point)
+            scale = grid.scale
             chosen = widths.of(path.origins) if path.unit is None else None
             bits = BITS if chosen is None else chosen.bits
             self.chose_bits |= path.unit is None
@@ -156,19 +159,9 @@ class LevelPoints:
                 index = moves(path.linear)
                 unit = None if unit is None or index is None else np.where(
                     index >= 0, full.reshape(-1)[index], full.max())
-            grid = self.grid(point)
             ways.append(Entering(linear=per_level, unit=unit, bits=bits, low=min(grid.low, 0),
                                  high=max(grid.high, 0)))
         return ways
-
-    def _bounds(self, arriving: Arriving, whole: tuple[LinearMap, ...]) -> tuple[float, float]:
-        """Least and greatest whole sum."""
-        low = high = 0.0
-        for ((point, _, _), _), linear in zip(arriving.paths.items(), whole, strict=True):
-            grid = self.grid(point)
-            least, most = linear.row_bounds(float(min(grid.low, 0)), float(max(grid.high, 0)))
-            low, high = low + float(least.min(initial=0.0)), high + float(most.max(initial=0.0))
-        return low, high
 
     def _ways(self, arriving: Arriving, settled: Settled, shape: Shape) -> Iterator[
             tuple[tuple[Way, Path], LinearMap, str, float]]:
@@ -181,6 +174,11 @@ class LevelPoints:
             values = values_of(whole)
             peak = max(int(-values.min(initial=0.0)) - 1, int(values.max(initial=0.0)))
             yield (way, path), real, str(min(max(peak.bit_length() + 1, 1), 16)), error
+
+
+def _bounds(entering: Sequence[Entering], whole: Sequence[LinearMap]) -> tuple[int, int]:
+    """Least and greatest whole sum."""
+    return sum_bounds((linear, one.low, one.high) for linear, one in zip(whole, entering, strict=True))
 
 
 def prepared_inputs(graph: AnyGraph) -> dict[str, tuple[str, Preparation]]:
@@ -196,18 +194,13 @@ def prepared_inputs(graph: AnyGraph) -> dict[str, tuple[str, Preparation]]:
             if isinstance(step, Stepwise):
                 per_neuron = isinstance(step, Staircase) and step.thresholds is not None and step.thresholds.ndim > 1
                 if not per_neuron:
-                    found[name] = here, Preparation(gain=_slim(gain), shift=_slim(shift), steps=step)
+                    found[name] = here, Preparation(gain=squeezed(gain), shift=squeezed(shift), steps=step)
                 break
             factors = diagonal_of(step, graph.shapes[name])
             if factors is None:
                 break
             gain, shift = gain * factors[0], shift * factors[0] + factors[1]
     return found
-
-
-def _slim(values: Array) -> Array:
-    """A number where all are equal."""
-    return values.reshape(-1)[:1].reshape(()) if values.size and np.all(values == values.flat[0]) else values
 
 
 def diagonal_of(node: object, shape: Shape) -> tuple[Array, Array] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
@@ -17,7 +16,7 @@ from loihic.ir.node import Array, HardwareNode, Shape
 from loihic.ledger import Loss
 from loihic.ops.activation import Activation, Coding
 from loihic.ops.delay import StepDelay
-from loihic.ops.delay_line import DelayLine
+from loihic.ops.delay_line import delay_line
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
@@ -32,7 +31,7 @@ from loihic.quant.groups import storable, values_of, with_values
 from loihic.quant.neurons import lower_neuron
 from loihic.quant.scales import STATE_UNIT
 from loihic.quant.steps import MULTIPLIER_BITS, product
-from loihic.quant.whole import doubling, whole_synapses
+from loihic.quant.whole import doubling, sum_bounds, whole_synapses
 
 NEVER = 1 << 30  # a threshold that no 24-bit sum reaches
 LONGEST_SHIFT = 30
@@ -89,8 +88,7 @@ class _Lowering:
             elif isinstance(node, Staircase | Neuron | SigmaDelta):
                 self._population(name, node)
             elif isinstance(node, StepDelay):
-                late = int(node.steps.size > 0 and int(node.steps.min()) < 1)
-                self.nodes[name] = DelayLine(origins=node.origins, shape=node.shape, steps=node.steps + late, late=late)
+                self.nodes[name] = delay_line(node)
             elif isinstance(node, Output):
                 scale = self._message_scale(self.graph.incoming[name][0].src)
                 self.nodes[name] = Sink(origins=node.origins, shape=node.shape, scale=scale / node.scale,
@@ -132,7 +130,8 @@ class _Lowering:
                 spike_exp=node.spike_exp, state_exp=node.state_exp)
         else:
             factor = doubling(whole.values())
-            low, high = self._reach(whole)
+            low, high = sum_bounds((linear, *self._levels(self.graph.incoming[key][0].src))
+                                   for key, linear in whole.items())
             if factor > 1 and max(-low, high) * factor > STATE_LIMIT - 1:
                 factor = 1  # a bit more would make the sums wrap: two kernels then
             self.nodes[name] = self._activation(name, node, factor, (low, high))
@@ -194,15 +193,6 @@ class _Lowering:
             return self._levels(self.graph.incoming[point][0].src)
         return min(low, 0), max(high, 0)
 
-    def _reach(self, whole: Mapping[str, LinearMap]) -> tuple[int, int]:
-        """Least and greatest sum of a population."""
-        low = high = 0.0
-        for key, linear in whole.items():
-            ends = self._levels(self.graph.incoming[key][0].src)
-            least, most = linear.row_bounds(float(ends[0]), float(ends[1]))
-            low, high = low + float(least.min(initial=0.0)), high + float(most.max(initial=0.0))
-        return round(low), round(high)
-
     def _synapses(self, key: str, linear: LinearMap, factor: int) -> None:
         """The synapses of a map: the first under its name, a second beside it."""
         point = self.graph.incoming[key][0].src
@@ -218,7 +208,7 @@ class _Lowering:
                                            param=str(error), help="quantise the weights to fewer bits"))
             return
         for synapse in made:
-            name = key if synapse is made[0] else self._unused(f"{key}.low")
+            name = key if synapse is made[0] else self.graph.unused(f"{key}.low")
             self.nodes[name], self.shapes[name] = synapse, self.shapes[key]
             if name != key:
                 self.edges += [replace(edge, src=name if edge.src == key else edge.src,
@@ -233,11 +223,6 @@ class _Lowering:
         if isinstance(node, StepDelay):
             return self._is_binary(self.graph.incoming[point][0].src)
         return isinstance(node, Neuron) or (isinstance(node, Staircase) and (node.low, node.high) == (0, 1))
-
-    def _unused(self, name: str) -> str:
-        while name in self.nodes or name in self.graph.nodes:
-            name += "'"
-        return name
 
     def _activation(self, name: str, node: Staircase, factor: int, reach: tuple[int, int]) -> Activation:
         """The integer neurons of a staircase whose sums, within `reach`, arrive `factor` times as large."""

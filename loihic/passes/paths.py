@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from loihic.ir.linear import DenseMap, IdentityMap, LinearMap, SparseMap, add, compose, diagonal, selection
-from loihic.ir.node import Array, Shape, merged_origins
+from loihic.ir.node import Array, Shape, SourceNode, merged_origins
+from loihic.ops.matrix import Matrix
 from loihic.passes.staircases import Stage
 
 Way = tuple[str, int, int]  # source, delay in steps, and a number for ways whose weights have no unit in common
@@ -93,6 +94,8 @@ def moves(linear: LinearMap) -> Array | None:
     if linear.is_identity:
         return np.arange(int(np.prod(linear.out_shape))).reshape(linear.out_shape)
     if isinstance(linear, DenseMap):
+        if np.count_nonzero(linear.matrix[:1]) > 1:  # most matrices: not worth making them sparse
+            return None
         matrix = linear.to_csr()
     elif isinstance(linear, SparseMap):
         matrix = linear.matrix
@@ -104,6 +107,11 @@ def moves(linear: LinearMap) -> Array | None:
     index = np.full(len(counts), -1, dtype=np.int64)
     index[counts == 1] = matrix.indices
     return np.asarray(index.reshape(linear.out_shape))
+
+
+def moved_by(node: SourceNode) -> Array | None:
+    """The flat indices of what a node passes on, as `moves` gives them, if it does no more than that; else None."""
+    return moves(node.linear) if isinstance(node, Matrix) and node.bias is None else None
 
 
 def _common_unit(first: Array | None, second: Array | None) -> Array | None:

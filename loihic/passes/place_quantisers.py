@@ -12,7 +12,6 @@ from loihic.ir.graph import Edge, Fact
 from loihic.ir.node import Array, SourceNode
 from loihic.ledger import Loss
 from loihic.ops.elementwise import Elementwise
-from loihic.ops.matrix import Matrix
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
 from loihic.ops.quantiser import Quantiser, Stepwise
@@ -21,7 +20,7 @@ from loihic.ops.window_max import WindowMax
 from loihic.options import Options
 from loihic.passes.levels import diagonal_of, prepared_inputs
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
-from loihic.passes.paths import moves
+from loihic.passes.paths import moved_by
 from loihic.quant.histogram import Histogram
 from loihic.sim.reference import run_reference
 
@@ -109,8 +108,7 @@ def _grids(graph: AnyGraph, name: str) -> set[float | str | None]:
     found = {grid for edge in graph.incoming[name] for grid in _grids(graph, edge.src)}
     if isinstance(node, WindowMax):
         return found if _is_one_grid(found) else {name}
-    is_move = isinstance(node, Matrix) and node.bias is None and moves(node.linear) is not None
-    return found if is_move else {None}
+    return {None} if moved_by(node) is None else found
 
 
 def _is_one_grid(found: set[float | str | None]) -> bool:
@@ -141,9 +139,12 @@ def _of_values(values: Array, bits: int, clip: str, node: SourceNode) -> Quantis
     """The quantiser of observed values: unsigned where none is negative."""
     signed = bool(values.min(initial=0.0) < 0)
     top = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-    histogram = Histogram()
-    histogram.add(values)
-    size = float(np.abs(values).max(initial=0.0)) if clip == "max" else histogram.clip(clip, top)
+    if clip == "max":
+        size = float(np.abs(values).max(initial=0.0))
+    else:
+        histogram = Histogram()
+        histogram.add(values)
+        size = histogram.clip(clip, top)
     return Quantiser(origins=node.origins, scale=np.asarray((size or 1.0) / top), low=-top if signed else 0, high=top)
 
 

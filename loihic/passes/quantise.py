@@ -13,7 +13,7 @@ from loihic.ir.graph import Edge, Fact, Graph, HardwareGraph
 from loihic.ir.node import HardwareNode, Shape
 from loihic.ledger import Loss
 from loihic.ops.delay import StepDelay
-from loihic.ops.delay_line import DelayLine
+from loihic.ops.delay_line import DelayLine, delay_line
 from loihic.ops.mapping import Map
 from loihic.ops.neuron import Neuron
 from loihic.ops.ports import Input, Output
@@ -65,8 +65,7 @@ def lowered(settled: Populations, context: CompileContext) -> HardwareGraph:
                 context.report(Diagnostic(
                     code="LHC402", message="delays of several lengths need loihic's own DelayLine", node=name,
                     help="leave --stock-only out"))
-            late = int(node.steps.size > 0 and int(node.steps.min()) < 1)
-            nodes[name] = DelayLine(origins=node.origins, shape=node.shape, steps=node.steps + late, late=late)
+            nodes[name] = delay_line(node)
         elif isinstance(node, Output):
             source = settled.graph.incoming[name][0].src
             nodes[name] = Sink(origins=node.origins, shape=node.shape,

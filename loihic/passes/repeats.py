@@ -13,7 +13,7 @@ from loihic.ops.matrix import Matrix
 from loihic.ops.quantiser import Quantiser, Stepwise
 from loihic.ops.window_max import WindowMax
 from loihic.passes.manager import AnyGraph, CompileContext, Pass, register_pass
-from loihic.passes.paths import moves
+from loihic.passes.paths import moved_by
 
 
 @register_pass
@@ -71,8 +71,7 @@ def _grid(graph: AnyGraph, name: str) -> Stepwise | None:
     node = graph.nodes[name]
     if isinstance(node, Stepwise):
         return node
-    only_moves = isinstance(node, Matrix) and node.bias is None and moves(node.linear) is not None
-    if not (only_moves or isinstance(node, WindowMax)) or len(graph.incoming[name]) != 1:
+    if (not isinstance(node, WindowMax) and moved_by(node) is None) or len(graph.incoming[name]) != 1:
         return None
     return _grid(graph, graph.incoming[name][0].src)
 

@@ -80,7 +80,7 @@ class Climb:
                 raise UnfitError(f"{stage.op} does not rise with its input")
         return None if np.all(sign > 0) else sign
 
-    def staircase(self, low: float, high: float) -> Staircase:
+    def staircase(self, low: int, high: int) -> Staircase:
         """The staircase, for whole sums within bounds.
 
         Raises:
@@ -92,7 +92,7 @@ class Climb:
         rows = self.rows
         if len(levels) > MOST_LEVELS or len(levels) * int(np.prod(rows)) > MOST_STEPS:
             return self._by_gain()
-        found = rises(self.level, levels, int(np.floor(low)), int(np.ceil(high)), rows)
+        found = rises(self.level, levels, low, high, rows)
         unit = np.broadcast_to(self.unit, rows)
         steps = np.moveaxis((found - 0.5) * unit, 0, -1)
         if len(rows) > 1 and all(size == 1 for size in rows[1:]) and rows != self.shape:

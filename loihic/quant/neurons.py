@@ -49,10 +49,10 @@ def lower_neuron(name: str, node: Neuron, decays: RoundedDecays, scale: Array, o
             param=_reason(node, du, dv, vth),
             help="leave --stock-only out: loihic's Neuron Process computes it"))
     return Compartment(
-        origins=node.origins, shape=node.shape, du=_squeeze(du), dv=_squeeze(dv), vth=_squeeze(vth),
-        ibias_mant=_squeeze(ibias[0]), ibias_exp=_squeeze(ibias[1]), vbias_mant=_squeeze(vbias[0]),
-        vbias_exp=_squeeze(vbias[1]), v_init=_squeeze(v_init), reset=node.reset, emit=node.emit, out_shift=out_shift,
-        stock=stock, unit=_squeeze(1.0 / state_scale))
+        origins=node.origins, shape=node.shape, du=squeezed(du), dv=squeezed(dv), vth=squeezed(vth),
+        ibias_mant=squeezed(ibias[0]), ibias_exp=squeezed(ibias[1]), vbias_mant=squeezed(vbias[0]),
+        vbias_exp=squeezed(vbias[1]), v_init=squeezed(v_init), reset=node.reset, emit=node.emit, out_shift=out_shift,
+        stock=stock, unit=squeezed(1.0 / state_scale))
 
 
 def _stays_whole(node: Neuron) -> bool:
@@ -113,7 +113,7 @@ def _uniform(values: Array) -> bool:
     return bool(values.size == 0 or np.all(values == values.flat[0]))
 
 
-def _squeeze(values: Array) -> Array:
+def squeezed(values: Array) -> Array:
     """A scalar where all neurons agree."""
     if not _uniform(values):
         return values

@@ -30,6 +30,19 @@ class _Part:
     exponent: int = 0
 
 
+def sum_bounds(maps: Iterable[tuple[LinearMap, int, int]]) -> tuple[int, int]:
+    """Least and greatest of the sums of a population.
+
+    Args:
+        maps: whole weights, and the least and the greatest level of what arrives, zero among them.
+    """
+    low = high = 0.0
+    for linear, least, most in maps:
+        below, above = linear.row_bounds(float(least), float(most))
+        low, high = low + float(below.min(initial=0.0)), high + float(above.max(initial=0.0))
+    return round(low), round(high)
+
+
 def whole_synapses(linear: LinearMap, *, group: str, origins: tuple[str, ...], message_bits: int,
                    factor: int = 1) -> list[Synapse]:
     """The synapses that deliver exactly `factor` times A x.
