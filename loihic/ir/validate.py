@@ -41,6 +41,7 @@ def validate_hardware(graph: HardwareGraph) -> None:
 
     for name, node in graph.nodes.items():
         feeds = [graph.shapes[edge.src] for edge in graph.incoming[name]]
+        heard = [graph.nodes[edge.src] for edge in graph.incoming[name]]
         _sized(name, graph.shapes[name])
         _numbers(name, node)
         if isinstance(node, Synapse):
@@ -53,6 +54,7 @@ def validate_hardware(graph: HardwareGraph) -> None:
         elif isinstance(node, Population):
             _sized(name, node.shape)
             _require(all(prod(f) == prod(node.shape) for f in feeds), name, "what arrives has another size")
+            _require(all(isinstance(one, Synapse) for one in heard), name, "a population hears synapses")
             _require(0 <= node.start <= LONGEST_DELAY, name, "start out of range")
             _fit(node.shape, (node.unit,))
             if isinstance(node, Compartment):
@@ -71,6 +73,8 @@ def validate_hardware(graph: HardwareGraph) -> None:
             _require(len(feeds) == 1 and prod(feeds[0]) == prod(node.shape), name, "an output has one input")
             _fit(node.shape, (node.scale, node.offset))
             _require(node.latency in range(LONGEST_DELAY + 1), name, "latency out of range")
+        if isinstance(node, Sink | DelayLine):
+            _require(isinstance(heard[0], Population | Source | DelayLine), name, "it hears no point")
         elif isinstance(node, Source):
             _require(not feeds, name, "an input port hears nothing")
             _source(name, node)
