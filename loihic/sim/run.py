@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
+from math import prod
 
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
+from loihic.ops.population import Population
+from loihic.ops.synapse import Synapse
 from loihic.sim.engine import Checkpoint, Engine, Stretch, Wanted
 
-ENGINES = ("auto", "numpy", "torch")
+ENGINES = ("auto", "flat", "numpy", "torch")
+# What numpy takes, about: only whether a run is worth the start of the kernels depends on it.
+NODE_SECONDS, NEURON_SECONDS, INPUT_SECONDS, OUTPUT_SECONDS = 15e-6, 60e-9, 3e-9, 1e-9
+LOAD_SECONDS = 0.5  # to import numba and load the kernels
+COMPILE_SECONDS = 5.0  # and to compile them, at their first use
 
 
 def begin(graph: HardwareGraph, batch: int, *, engine: str = "auto", steps: int = 0, record: Wanted = (),
@@ -19,8 +27,8 @@ def begin(graph: HardwareGraph, batch: int, *, engine: str = "auto", steps: int 
     Args:
         graph: a timed hardware graph.
         batch: number of samples.
-        engine: ``numpy``, ``torch``, or ``auto`` for what suits the size of the work.
-        steps: about how many steps will be taken, if that is known.
+        engine: ``flat`` (compiled kernels), ``numpy``, ``torch``, or ``auto`` for what suits the size of the work.
+        steps: about how many steps will be taken, if that is known; many otherwise.
         record: (node, state) pairs to keep.
         count: whether to count messages.
         at: where to go on; the beginning without.
@@ -34,6 +42,15 @@ def begin(graph: HardwareGraph, batch: int, *, engine: str = "auto", steps: int 
         from loihic.sim.torch_engine import TorchEngine
 
         return TorchEngine(graph, batch, record=record, count=count, at=at, device=device)
+    if engine == "flat" or (engine == "auto" and suits_kernels(graph, batch, steps)):
+        from loihic.sim.flat.arena import UnsuitableError
+        from loihic.sim.flat.engine import FlatEngine
+
+        try:
+            return FlatEngine(graph, batch, record=record, count=count, at=at, threads=threads)
+        except UnsuitableError:
+            if engine == "flat":
+                raise
     from loihic.sim.simulator import NumpyEngine
 
     return NumpyEngine(graph, batch, record=record, count=count, at=at)
@@ -46,3 +63,29 @@ def run(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *, engine
     batch = next((len(values) for values in inputs.values()), 1)
     started = begin(graph, batch, engine=engine, steps=steps, record=tuple(record), threads=threads, device=device)
     return started.advance(inputs, steps, progress)
+
+
+def suits_kernels(graph: HardwareGraph, batch: int, steps: int) -> bool:
+    """Whether numba is there, and numpy would take longer than the kernels take to start."""
+    if find_spec("numba") is None:
+        return False
+    if not steps:
+        return True
+    seconds = steps * numpy_seconds(graph, batch)
+    if seconds < LOAD_SECONDS:
+        return False
+    from loihic.sim.flat.jit import is_compiled
+
+    return is_compiled() or seconds > COMPILE_SECONDS
+
+
+def numpy_seconds(graph: HardwareGraph, batch: int) -> float:
+    """About how long numpy takes for a step of `batch` samples."""
+    seconds = len(graph.nodes) * NODE_SECONDS
+    for name, node in graph.nodes.items():
+        if isinstance(node, Population):
+            seconds += batch * prod(graph.shapes[name]) * NEURON_SECONDS
+        elif isinstance(node, Synapse):
+            weights = prod(node.in_shape) * prod(node.out_shape)
+            seconds += min(weights, 1 << 20) * INPUT_SECONDS + batch * prod(node.out_shape) * OUTPUT_SECONDS
+    return seconds

@@ -1,0 +1,108 @@
+"""A lane: the working memory of one thread, and the way of some samples through a stretch of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from loihic.ir.node import Array
+from loihic.sim.flat import columns as c
+from loihic.sim.flat.kernels import advance, close, count, spread
+from loihic.sim.flat.products import Product
+from loihic.sim.flat.tables import Tables
+
+ROWS = 256  # steps times samples that a lane takes at once: enough that calls from Python do not matter
+LARGEST = 1 << 22  # events that a lane has room for; fewer rows are taken where they could be more
+PADDING = 16
+
+
+def rows_of(tables: Tables) -> int:
+    """How many rows a lane takes at once."""
+    return int(max(1, min(ROWS, LARGEST // max(int(tables.sizes.sum()), 1))))
+
+
+class Lane:
+    """Working memory for `rows` rows.
+
+    Args:
+        tables: the program.
+        products: the synapses whose sums can be found by a product.
+        records: rows of `columns`, and how many elements are recorded in a row.
+        rows: steps times samples of the longest call.
+    """
+
+    def __init__(self, tables: Tables, products: list[Product], records: tuple[Array, int], rows: int) -> None:
+        self.tables, self.rows = tables, rows
+        self.records, recorded = records
+        # One more each, since neurons that do not spike are written, too, before the next takes their place.
+        self.starts = np.concatenate([[0], np.cumsum(tables.sizes * rows + 1)])
+        # Not zeroed: memory that no event reaches is never touched.
+        self.indices = np.empty(int(self.starts[-1]) + 1, dtype=np.int32)
+        self.values = np.empty_like(self.indices)
+        self.pointers = np.zeros((len(tables.cells), rows + 1), dtype=np.int64)
+        widest = int(tables.sizes.max(initial=0)) + PADDING
+        self.totals, self.sums = np.zeros(widest, dtype=np.int32), np.zeros(widest, dtype=np.int32)
+        self.recorded = np.zeros((rows, recorded), dtype=np.int32)
+        self.products, self.chosen = products, list[Product]()
+        self.begins: dict[int, int] = {}
+        self.identity = np.arange(int(tables.sizes.max(initial=0)))
+        self.dense = np.zeros(1, dtype=np.int32)
+        self.dense_at = np.full(max(len(tables.synapses), 1), -1, dtype=np.int64)
+
+    def take(self, states: Array, live: Array, inputs: Array, steps: int, begun: int) -> None:
+        """Advance samples whose `states` and `live` flags these are by `steps` steps of `inputs`, (rows, ...) int32."""
+        t, samples, rows = self.tables, len(states), len(states) * steps
+        self.pointers[:, 0] = 0
+        self.dense_at[:] = -1
+        done = 0
+        for product in self.chosen:
+            if product.group > done:
+                self._advance(done, product.group, states, live, inputs, samples, steps, begun)
+                done = product.group
+            self._multiply(product, rows)
+        self._advance(done, len(t.groups) - 1, states, live, inputs, samples, steps, begun)
+        close(t.cells, t.synapses, t.weights, t.table, states, live, self.indices, self.values, self.pointers,
+              self.starts, self.totals, self.sums, self.dense, self.dense_at, samples, steps, begun)
+        # The next stretch will be as busy as this one.
+        self.chosen = [one for one in self.products if self.pointers[one.sender, rows] > rows * one.breakeven]
+
+    def _advance(self, first: int, last: int, states: Array, live: Array, inputs: Array, samples: int, steps: int,
+                 begun: int) -> None:
+        t = self.tables
+        advance(t.cells, t.synapses, self.records, t.groups, first, last, t.weights, t.table, t.params, states, live,
+                inputs, self.indices, self.values, self.pointers, self.starts, self.totals, self.sums, self.dense,
+                self.dense_at, self.recorded, samples, steps, begun)
+
+    def _multiply(self, product: Product, rows: int) -> None:
+        """Find all sums of a synapse, for the rows that its sender has done."""
+        cell, number = product.sender, product.number
+        begin, size = int(self.starts[cell]), int(self.tables.sizes[cell])
+        events = self.values[begin : begin + int(self.pointers[cell, rows])]
+        spikes = bool(self.tables.synapses[number, c.SPIKES])
+        largest = 1 if spikes or not events.size else max(-int(events.min()), int(events.max()))
+        dtype = product.exact_type(largest)
+        if dtype is None:
+            return
+        messages = np.zeros((rows, size), dtype=dtype)
+        spread(self.indices, self.values, self.pointers[cell, : rows + 1], begin, self.identity, messages)
+        if spikes:
+            messages[messages != 0] = 1
+        sums = product.sums(messages)
+        length = self.rows * int(self.tables.synapses[number, c.OUTPUTS])
+        if number not in self.begins:
+            self.begins[number] = len(self.dense)
+            self.dense = np.concatenate([self.dense, np.empty(length, dtype=np.int32)])
+        at = self.dense_at[number] = self.begins[number]
+        self.dense[at : at + sums.size] = sums.reshape(-1)
+
+    def spread(self, cell: int, sample: int, steps: int, out: Array) -> None:
+        """Write what a cell sent in the steps of the `sample`-th of the samples into zeros, (steps, size) int64."""
+        first = sample * steps
+        spread(self.indices, self.values, self.pointers[cell, first : first + steps + 1], self.starts[cell],
+               self.tables.places[cell], out)
+
+    def count(self, rows: int, sent: Mapping[int, Array]) -> None:
+        """Add the number of messages of each element in the last call's rows, per cell."""
+        for cell, out in sent.items():
+            count(self.indices, self.pointers[cell, : rows + 1], self.starts[cell], self.tables.places[cell], out)
