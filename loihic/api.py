@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -177,21 +178,26 @@ def _few(program: Program, options: Options) -> dict[str, Array]:
     return few
 
 
-def load_inputs(path: str | os.PathLike[str]) -> Array | dict[str, Array]:
+def load_inputs(path: str | os.PathLike[str], *, mapped: bool = False) -> Array | dict[str, Array]:
     """Arrays from a .npy or .npz file, never unpickling.
+
+    Args:
+        path: of the file.
+        mapped: whether an .npy is left on disk and read where it is used; it may then be of any size.
 
     Raises:
         InputError: LHC101.
     """
     file = Path(path)
     try:
-        loaded = np.load(file, allow_pickle=False)
+        with np.errstate(over="ignore"):  # of the size of an array that no file holds
+            loaded = np.load(file, mmap_mode="r" if mapped and file.is_file() else None, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError, BadZipFile,
-            zlib.error) as error:
+            zlib.error, TypeError, OverflowError, SyntaxError, TokenError) as error:
         fail("LHC101", f"cannot read {file.name}", param=f"{type(error).__name__}: {error}".splitlines()[0],
              help="an input is a .npy or .npz file of numbers", error=InputError)
 

@@ -77,25 +77,34 @@ def load(path: Path) -> Program:
     Raises:
         InputError: LHC101 if it is no artefact, LHC106 if damaged, LHC107 if of another version.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_tensors
-
     try:
         content = path.read_bytes()
     except OSError as error:
         fail("LHC101", f"cannot read {path.name}", param=error.strerror or str(error), error=InputError)
-    head = _header(path.name, content)
+    return loads(content, path.name)
+
+
+def loads(content: bytes, name: str) -> Program:
+    """Read a program from the bytes of its artefact; `name` is what errors call it.
+
+    Raises:
+        InputError: as for `load`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    head = _header(name, content)
     if head["version"] != FORMAT_VERSION:
-        fail("LHC107", f"{path.name} is of format version {head['version']}", error=InputError,
+        fail("LHC107", f"{name} is of format version {head['version']}", error=InputError,
              param=f"this loihic reads version {FORMAT_VERSION}", help="compile the model again")
     try:
         tensors = load_tensors(content)
         if _digest(head["body"], dict(sorted(tensors.items()))) != head["digest"]:
-            fail("LHC106", f"{path.name} does not match its checksum", error=InputError, help="compile it again")
+            fail("LHC106", f"{name} does not match its checksum", error=InputError, help="compile it again")
         return _program(json.loads(head["body"]), tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError,
             OverflowError, MalformedGraphError) as error:
-        fail("LHC106", f"{path.name} is damaged", param=f"{type(error).__name__}: {error}"[:300], error=InputError,
+        fail("LHC106", f"{name} is damaged", param=f"{type(error).__name__}: {error}"[:300], error=InputError,
              help="compile the model again")
 
 

@@ -9,9 +9,11 @@ import click
 
 import loihic
 from loihic.commands import about, build, compare, execute, inspect, targets
+from loihic.commands.evaluate import evaluate
 from loihic.commands.guard import GuardedGroup
 from loihic.commands.import_ import import_
 from loihic.commands.map import map_
+from loihic.commands.sweep import sweep
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -30,7 +32,7 @@ def main() -> None:
 
 
 for _command in (
-    build.check, build.compile_, execute.run, execute.verify, compare.compare, inspect.show, inspect.where,
-    map_, import_, execute.export, about.explain, about.passes, about.ops, targets.targets, about.doctor,
+    build.check, build.compile_, execute.run, execute.verify, compare.compare, evaluate, sweep, inspect.show,
+    inspect.where, map_, import_, execute.export, about.explain, about.passes, about.ops, targets.targets, about.doctor,
 ):
     main.add_command(_command)

@@ -67,6 +67,15 @@ CODES: dict[str, Code] = {
         "A warning of `loihic import`. NIR says nothing of the state in which a neuron starts, and has no maps between "
         "feature maps but convolutions and pooling. What the network computes is the same but for what the message "
         "says; to lose nothing, compile the original file itself."),
+    "LHC115": Code("labels do not fit the data", ExitCode.MODEL,
+        "What should come out is given as whole numbers (labels, from 0, one for each element of the output) or as "
+        "real ones (targets), one for each sample or for each step of it: (N,) or (N, T), targets of several "
+        "elements (N, elements) or (N, T, elements). They lie in a file of their own (--labels FILE.npy) or in the "
+        "data set, under labels or targets."),
+    "LHC116": Code("checkpoint does not fit the run", ExitCode.MODEL,
+        "The state of a run can be taken up only by the program that it is a state of, with the same input, and with "
+        "the outputs that the interrupted run has left. The message says which of them differs. To begin anew, leave "
+        "out --resume."),
     # 2xx: graph structure
     "LHC201": Code("edge names a node that does not exist", ExitCode.MODEL,
         "An edge begins or ends at a name that is not in the graph."),
@@ -160,6 +169,15 @@ CODES: dict[str, Code] = {
         "needs about 0.2 ms per process and step; an exception in one of its workers can also make it hang."),
     "LHC604": Code("programs disagree", ExitCode.MODEL,
         "verify found a step at which the two sides differ. The first divergence is shown."),
+    "LHC605": Code("scheduler cannot be reached", ExitCode.UNSUPPORTED,
+        "--scheduler names a running Dask scheduler, as in tcp://192.168.0.7:8786. Nothing answered there in time, or "
+        "the connection was lost. `dask scheduler` starts one, `dask worker ADDRESS` gives it workers; without "
+        "--scheduler the work is done on this machine."),
+    "LHC606": Code("work on a cluster failed", ExitCode.INTERNAL,
+        "A worker failed several times over the same piece of work, or has no loihic of this version. A worker that is "
+        "lost (memory, machine, network) has its piece done by another one, up to the cluster's own limit "
+        "(distributed.scheduler.allowed-failures). Fewer samples a shard (--shard N) need less memory; --resume goes "
+        "on from what was finished."),
     # 7xx: usage
     "LHC701": Code("unknown name", ExitCode.USAGE,
         "A node, state, pass or code of that name does not exist. The message lists what does."),

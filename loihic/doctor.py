@@ -61,8 +61,10 @@ class Finding:
 PACKAGES = (
     ("numpy", "arrays", True), ("scipy", "sparse matrices", True), ("h5py", "reading .nir and .net files", True),
     ("safetensors", "reading and writing .loihic files", True), ("nir", "models given as nir.NIRGraph", False),
+    ("numba", "a simulator some hundred times faster than numpy alone", False),
     ("onnx", "reading .onnx files", False), ("torch", "compiling modules, training the examples", False),
-    ("matplotlib", "compare --plot", False),
+    ("matplotlib", "plots of compare, evaluate and sweep", False),
+    ("distributed", "evaluate and sweep on a Dask cluster", False),
 )
 
 

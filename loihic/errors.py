@@ -65,6 +65,9 @@ class LoihicError(Exception):
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(d) for d in self.diagnostics))
 
+    def __reduce__(self) -> tuple[type[LoihicError], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)  # what travels between processes keeps its diagnostics
+
     @property
     def exit_code(self) -> int:
         """The status with which the command line ends: the gravest of the codes' own."""

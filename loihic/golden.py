@@ -108,11 +108,31 @@ def golden_input(shape: Shape, integers: tuple[int, int], steps: int, seed: int)
     return out
 
 
-def fit_inputs(raw: Array | Mapping[str, Array], ports: Mapping[str, Shape]) -> dict[str, Array]:
+def fit_inputs(raw: Array | Mapping[str, Array], ports: Mapping[str, Shape], *, part: bool = False
+               ) -> dict[str, Array]:
     """Arrays per input node, each (N, T, *shape), from what a user hands over.
+
+    Args:
+        raw: (T, *shape) or (N, T, *shape), or such arrays by input name.
+        ports: shape of one step of each input.
+        part: whether the arrays are part of a longer input, and may have no steps.
 
     Raises:
         InputError: LHC110, with names, shapes and what was expected.
+    """
+    fitted = fit_shapes(raw, ports, part=part)
+    for name, array in fitted.items():
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            fail("LHC110", f"input {name} holds NaN or infinity", node=name, error=InputError)
+    return fitted
+
+
+def fit_shapes(raw: Array | Mapping[str, Array], ports: Mapping[str, Shape], *, part: bool = False
+               ) -> dict[str, Array]:
+    """As `fit_inputs`, but no value is looked at: the arrays may be mapped files of any size.
+
+    Raises:
+        InputError: LHC110.
     """
     if not isinstance(raw, Mapping):
         if len(ports) != 1:
@@ -126,14 +146,14 @@ def fit_inputs(raw: Array | Mapping[str, Array], ports: Mapping[str, Shape]) -> 
         fail("LHC110", "the arrays are not named as the program's inputs", error=InputError,
              param=f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}",
              help=f"inputs are {', '.join(f'{n} {s}' for n, s in ports.items())}")
-    fitted = {name: _fit_one(name, np.asarray(raw[name]), shape) for name, shape in ports.items()}
+    fitted = {name: _fit_one(name, np.asarray(raw[name]), shape, part) for name, shape in ports.items()}
     sizes = {name: array.shape[:2] for name, array in fitted.items()}
     if len(set(sizes.values())) > 1:
         fail("LHC110", "the inputs differ in samples or steps", error=InputError, param=str(sizes))
     return fitted
 
 
-def _fit_one(name: str, array: Array, shape: Shape) -> Array:
+def _fit_one(name: str, array: Array, shape: Shape, part: bool) -> Array:
     if array.dtype.kind not in "buif":
         fail("LHC110", f"input {name} is of type {array.dtype}, not numbers", node=name, error=InputError)
     if array.ndim == len(shape) + 1:
@@ -141,8 +161,6 @@ def _fit_one(name: str, array: Array, shape: Shape) -> Array:
     if array.ndim != len(shape) + 2 or array.shape[2:] != shape:
         fail("LHC110", f"input {name} has shape {array.shape}", node=name, error=InputError,
              help=f"it must be (T, {', '.join(map(str, shape))}) or (N, T, {', '.join(map(str, shape))})")
-    if 0 in array.shape[:2]:
+    if 0 in array.shape[: 1 if part else 2]:
         fail("LHC110", f"input {name} is empty", node=name, param=f"shape {array.shape}", error=InputError)
-    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-        fail("LHC110", f"input {name} holds NaN or infinity", node=name, error=InputError)
     return array

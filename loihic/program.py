@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from loihic.encoding import InputEncoder
 from loihic.errors import InputError, fail
 from loihic.golden import fit_inputs
 from loihic.ir.graph import HardwareGraph, SourceGraph
@@ -18,13 +17,15 @@ from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.partition.plan import Plan
 from loihic.quant.proofs import StateProof
-from loihic.sim.simulator import simulate
+from loihic.sim.run import run
 
 if TYPE_CHECKING:
+    from loihic.evaluate import Evaluation
     from loihic.report.compare import Comparison
+    from loihic.sim.stream import Piece
     from loihic.verify import Verdict
 
-BACKENDS = ("sim", "lava", "loihi2")
+BACKENDS = ("sim", "torch", "lava", "loihi2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,37 +104,24 @@ class Program:
         Raises:
             InputError: LHC110 for shapes and names, LHC111 for values outside the compiled range.
         """
-        fitted = fit_inputs(x, self.input_shapes)
-        encoded = {}
-        for name, values in fitted.items():
-            source = self.inputs[name]
-            integers = source.levels(values)
-            if source.exact and not np.array_equal(integers * source.scale, values):
-                fail("LHC111", f"input {name} holds values that are not whole", node=name, error=InputError,
-                     param="the program was compiled for integer inputs (spikes or counts)",
-                     help="compile with --input-range LO HI --input-bits 8, or with --calibration")
-            low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
-            if low < source.low or high > source.high:
-                least, most = (float(np.max(end * source.scale)) for end in (low, high))
-                fail("LHC111", f"input {name} leaves the range that the program was compiled for", node=name,
-                     param=f"values {least:g}..{most:g}, "
-                           f"compiled for {source.real_range[0]:g}..{source.real_range[1]:g}",
-                     help=f"compile with --input-range {least:g} {most:g}", error=InputError)
-            encoded[name] = source.sent(integers)
-        return encoded
+        return InputEncoder(self.inputs).encode(fit_inputs(x, self.input_shapes))
 
     def run(self, x: Array | Mapping[str, Array] | None = None, *, backend: str = "sim", raw: bool = False,
             record: Iterable[tuple[str, str]] = (), timeout: float | None = None,
-            progress: Callable[[int], None] | None = None) -> Result:
+            progress: Callable[[int], None] | None = None, engine: str = "auto", threads: int | None = None,
+            device: str = "cpu") -> Result:
         """Run the program; without `x`, on its golden input.
 
         Args:
             x: (T, *shape) or (N, T, *shape), or such arrays by input name; samples are independent runs.
-            backend: ``sim``, ``lava`` or ``loihi2``.
+            backend: ``sim``, ``torch``, ``lava`` or ``loihi2``; all give the same integers.
             raw: leave the latency in the outputs.
             record: (node, state) pairs to keep: u, v or out of a population.
             timeout: seconds, for Lava.
-            progress: called with the number of steps done (sim only).
+            progress: called with the number of steps done (sim and torch only).
+            engine: of sim: ``auto``, ``flat`` (compiled kernels) or ``numpy``.
+            threads: over which sim spreads the samples; all cores by default.
+            device: of torch: ``cpu``, ``cuda``, ``cuda:1``.
 
         Raises:
             InputError: the input does not fit.
@@ -142,9 +130,11 @@ class Program:
         encoded = {n: g[None] for n, g in self.golden.items()} if x is None else self.encode(x)
         length = next(iter(encoded.values())).shape[1]
         steps = length + self.latency
-        wanted = self._known(record)
-        if backend == "sim":
-            outputs, recorded = simulate(self.graph, encoded, steps, record=wanted, progress=progress)
+        wanted = self.known_records(record)
+        if backend in ("sim", "torch"):
+            stretch = run(self.graph, encoded, steps, engine=engine if backend == "sim" else backend, record=wanted,
+                          progress=progress, threads=threads, device=device)
+            outputs, recorded = stretch.outputs, stretch.recorded
         elif backend in BACKENDS:
             from loihic.targets.lava.backend import run_on_lava
 
@@ -157,7 +147,12 @@ class Program:
             outputs = {n: values[:, latency[n] : latency[n] + length] for n, values in outputs.items()}
         return Result(outputs=outputs, recorded=recorded, latency=latency)
 
-    def _known(self, record: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    def known_records(self, record: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The (node, state) pairs of `record`, all of which can be recorded.
+
+        Raises:
+            InputError: LHC701, with the list of those that can.
+        """
         wanted = list(record)
         states = {name: (*node.states, "out") for name, node in self.graph.nodes.items()
                   if isinstance(node, Population)}
@@ -167,6 +162,18 @@ class Program:
                 fail("LHC701", f"nothing to record is called {node}.{state}", error=InputError,
                      help=f"populations and what there is of each: {listed}")
         return wanted
+
+    def stream(self, chunks: Iterable[Array | Mapping[str, Array]], **options: Any) -> Iterator[Piece]:
+        """Run on chunks of input as they come, in bounded memory; see `loihic.sim.stream`."""
+        from loihic.sim.stream import stream
+
+        return stream(self, chunks, **options)
+
+    def evaluate(self, x: Array | Mapping[str, Array], labels: Array | None = None, **options: Any) -> Evaluation:
+        """Run on a data set, and say how well it does and how active it is; see `loihic.evaluate.evaluate`."""
+        from loihic.evaluate import evaluate
+
+        return evaluate(self, x, labels, **options)
 
     def run_float(self, x: Array | Mapping[str, Array] | None = None) -> dict[str, Array]:
         """The float reference on the same inputs (as rounded for the program): per output (N, T, *shape), aligned."""

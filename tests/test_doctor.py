@@ -34,8 +34,8 @@ def test_pip_commands_per_python():
 
 def test_findings(unprobed):
     found = {item.name: item for item in doctor.examine()}
-    assert set(found) == {"python", "numpy", "scipy", "h5py", "safetensors", "nir", "onnx", "torch", "matplotlib",
-                          "lava-nc", "lava-loihi"}
+    assert set(found) == {"python", "numpy", "scipy", "h5py", "safetensors", "nir", "numba", "onnx", "torch",
+                          "matplotlib", "distributed", "lava-nc", "lava-loihi"}
     assert found["numpy"].status == doctor.OK
     assert all(item.remedy for item in found.values() if item.status != doctor.OK)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,6 +28,19 @@ def read_inputs(program: Program, path: str | None, samples: int | None) -> dict
     return fitted if samples is None else {name: values[:samples] for name, values in fitted.items()}
 
 
+def map_inputs(program: Program, path: str, samples: int | None) -> dict[str, Any]:
+    """As `read_inputs`, but of a .npy file nothing is read until it is used, and no value has been looked at.
+
+    Raises:
+        InputError: LHC101 or LHC110.
+    """
+    from loihic.api import load_inputs
+    from loihic.golden import fit_shapes
+
+    fitted = fit_shapes(load_inputs(path, mapped=True), program.input_shapes)
+    return {name: values[:samples] for name, values in fitted.items()}
+
+
 def results(program: Program, result: Result, *, dequantise: bool) -> dict[str, Any]:
     """What an .npz of results holds: outputs by name, recorded states as ``NODE.STATE``.
 
@@ -36,11 +49,20 @@ def results(program: Program, result: Result, *, dequantise: bool) -> dict[str, 
     """
     outputs = program.dequantise(result.outputs) if dequantise else dict(result.outputs)
     recorded = {f"{node}.{state}": values for (node, state), values in result.recorded.items()}
-    both = sorted(set(outputs) & set(recorded))
+    check_names(program, result.recorded)
+    return {**outputs, **recorded}
+
+
+def check_names(program: Program, record: Iterable[tuple[str, str]]) -> None:
+    """Check that results can be told apart by their names.
+
+    Raises:
+        InputError: LHC701, if an output is called as a recorded state is.
+    """
+    both = sorted(set(program.outputs) & {f"{node}.{state}" for node, state in record})
     if both:
         fail("LHC701", f"the output {both[0]} and a recorded state have the same name", error=InputError,
              help="record that state from Python: program.run(x, record=...)")
-    return {**outputs, **recorded}
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> Path:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from loihic.commands.arrays import read_inputs, results, write_npz
-from loihic.commands.choices import output_path
-from loihic.commands.output import Meter, json_option, print_json, print_table, say
+from loihic.commands.arrays import read_inputs
+from loihic.commands.output import Meter, json_option, print_json, say
 from loihic.errors import BackendError, InputError, fail
 
-if TYPE_CHECKING:
-    from loihic.program import Program, Result
-
-SHOWN_SAMPLES = 10
+STDIN = "-"
 _timeout = click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", default=None,
                         help="Time limit for Lava.  [default: generous, by the program's size]")
 _samples = click.option("--samples", type=click.IntRange(min=1), metavar="N", default=None,
@@ -26,46 +21,57 @@ _samples = click.option("--samples", type=click.IntRange(min=1), metavar="N", de
 @click.command(short_help="Run a program on an input.")
 @click.argument("program_file", metavar="OUT.loihic")
 @click.argument("input_file", metavar="[INPUT]", required=False)
-@click.option("-o", "--output", metavar="OUT.npz", default=None,
-              help="Where to write the outputs.  [default: the program's name with .out.npz, in the current folder; "
-                   "nothing is written for the golden input]")
-@click.option("--backend", type=click.Choice(["sim", "lava", "loihi2"]), default="sim", show_default=True,
-              help="The bit-accurate simulator, Lava's simulator, or a chip.")
+@click.option("-o", "--output", metavar="OUT.npz|OUT.npy|DIR/", default=None,
+              help="Where to write the outputs: one file, one array that is written as the run goes on, or a folder of "
+                   "such arrays.  [default: the program's name with .out.npz (.out.npy or .out/ with --checkpoint), in "
+                   "the current folder; nothing is written for the golden input]")
+@click.option("--backend", type=click.Choice(["sim", "torch", "lava", "loihi2"]), default="sim", show_default=True,
+              help="The bit-accurate simulator, the same in PyTorch, Lava's simulator, or a chip.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", default=None,
+              help="Cores over which sim spreads the samples.  [default: all]")
+@click.option("--device", metavar="NAME", default="cpu", show_default=True,
+              help="Where torch computes: cpu, cuda, cuda:1.")
 @click.option("--record", metavar="NODE.STATE", multiple=True,
               help="Keep a state (u, v or out) of a population at every step; may be given several times.")
 @click.option("--raw", is_flag=True, help="Leave the latency in the outputs.")
 @click.option("--dequantize", "--dequantise", "dequantise", is_flag=True,
               help="Write outputs in the trained network's units.")
+@click.option("--checkpoint", metavar="FILE", default=None,
+              help="Write the state of the run now and then, at its end, and at Ctrl-C or SIGTERM.")
+@click.option("--checkpoint-every", metavar="STEPS|TIME", default="60s", show_default=True,
+              help="How often: a number of steps, or a time as 30s, 10m, 1h.")
+@click.option("--resume", metavar="FILE", default=None,
+              help="Go on from a checkpoint, with the same INPUT and output; further ones go to the same FILE.")
 @_timeout
 @_samples
 @json_option
-def run(program_file: str, input_file: str | None, output: str | None, backend: str, record: tuple[str, ...],
-        raw: bool, dequantise: bool, timeout: float | None, samples: int | None, as_json: bool) -> None:
+def run(program_file: str, input_file: str | None, output: str | None, backend: str, threads: int | None, device: str,
+        record: tuple[str, ...], raw: bool, dequantise: bool, checkpoint: str | None, checkpoint_every: str,
+        resume: str | None, timeout: float | None, samples: int | None, as_json: bool) -> None:
     """Run a compiled program on INPUT, or on the golden input that it carries along.
 
     INPUT is .npy, (T, *shape) or (N, T, *shape), or .npz with one array per input node; samples are independent
-    runs. The .npz written holds (N, T, *shape) per output; index t answers input step t.
+    runs. A .npy of any size is read as the run goes on. What is written holds (N, T, *shape) per output; index t
+    answers input step t. With - for INPUT, .npy arrays of successive steps are read from stdin, and each is answered
+    by one on stdout.
     """
     from loihic import api
+    from loihic.commands.run_request import RunRequest
 
-    stem = Path(program_file).stem
-    target = None
-    if output is not None or input_file is not None:
-        target = output_path(output, f"{stem}.out.npz", program_file, input_file)
-    program = api.load(program_file)
-    wanted = [_state(item) for item in record]
-    x = read_inputs(program, input_file, samples)
-    steps = program.latency + (next(iter((x or {}).values())).shape[1] if x else _golden_steps(program))
-    with Meter(f"running on {backend}", steps if backend == "sim" else None) as meter:
-        result = program.run(x, backend=backend, raw=raw, record=wanted, timeout=timeout, progress=meter.steps)
-    if target is not None:
-        write_npz(target, results(program, result, dequantise=dequantise))
-    matches = _matches_golden(program, result, raw) if x is None else None
+    request = RunRequest(
+        backend=backend, threads=threads, device=device, record=tuple(_state(item) for item in record), raw=raw,
+        dequantise=dequantise, checkpoint=checkpoint or resume, every=checkpoint_every, resume=resume,
+        timeout=timeout, samples=samples)
+    request.check(input_file)
+    if input_file == STDIN:
+        request.run_piped(api.load(program_file), output, as_json=as_json)
+        return
+    done = request.run(api.load(program_file), program_file, input_file, output)
     if as_json:
-        print_json(_run_json(program, result, target, backend, matches))
+        print_json(done.to_json())
     else:
-        _print_run(program, result, target, backend, matches)
-    if matches is False:
+        done.show()
+    if done.matches is False:
         fail("LHC604", f"{backend} does not answer the golden input as it did when the program was compiled",
              help="`loihic verify --against golden` shows the first difference", error=BackendError)
 
@@ -131,51 +137,3 @@ def _state(item: str) -> tuple[str, str]:
     if not dot:
         fail("LHC701", f"--record {item} names no state", help="as in --record lif1.v", error=InputError)
     return node, state
-
-
-def _golden_steps(program: Program) -> int:
-    return max((len(values) for values in program.golden.values()), default=0)
-
-
-def _matches_golden(program: Program, result: Result, raw: bool) -> bool:
-    import numpy as np
-
-    steps = _golden_steps(program)
-    for name, expected in program.golden_output.items():
-        start = result.latency[name] if raw else 0
-        if not np.array_equal(result.outputs[name][0, start : start + steps], expected):
-            return False
-    return True
-
-
-def _run_json(program: Program, result: Result, target: Path | None, backend: str,
-              matches: bool | None) -> dict[str, Any]:
-    from loihic.report.tables import decision, is_graded
-
-    return {
-        "ok": matches is not False, "file": None if target is None else str(target), "backend": backend,
-        "matches_golden": matches, "latency": dict(result.latency),
-        "outputs": {
-            name: {"shape": list(values.shape), "scale": program.outputs[name].scale.tolist(),
-                   "offset": program.outputs[name].offset.tolist(),
-                   "sums": values.sum(axis=1).tolist(),
-                   "decisions": [None if is_graded(program, name) else decision(sample) for sample in values]}
-            for name, values in result.outputs.items()},
-        "recorded": {f"{node}.{state}": list(values.shape) for (node, state), values in result.recorded.items()}}
-
-
-def _print_run(program: Program, result: Result, target: Path | None, backend: str, matches: bool | None) -> None:
-    from loihic.report.tables import OUTPUT_COLUMNS, output_rows
-
-    samples, steps = next(iter(result.outputs.values())).shape[:2]
-    kind = "the golden input" if matches is not None else f"{samples} sample{'s' * (samples != 1)}"
-    say(f"{backend}: {kind}, {steps} steps, latency {program.latency} steps")
-    print_table(OUTPUT_COLUMNS, output_rows(program, result, SHOWN_SAMPLES), right=["sample", "decision"])
-    if samples > SHOWN_SAMPLES:
-        say(f"... and {samples - SHOWN_SAMPLES} samples more")
-    if matches:
-        say("equal to the golden output, bit for bit")
-    if target is not None:
-        say(f"written to {target}")
-    elif matches is not None:
-        say("nothing written; -o OUT.npz keeps the outputs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import threading
@@ -17,7 +18,7 @@ from loihic.errors import Diagnostic
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
     from rich.table import Table
 
 WIDE = 160  # columns where stdout is not a terminal: a table in a file should not wrap
@@ -60,18 +61,19 @@ def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, str]]:
 
 def print_json(value: Any) -> None:
     """One JSON document; numbers that JSON lacks (infinity, NaN) become null."""
-    click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
+    click.echo(json.dumps(finite(value), indent=2, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain data as JSON has it: infinity and NaN become null, numpy's scalars Python's."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if hasattr(value, "item"):  # a numpy scalar
-        return _finite(value.item())
+        return finite(value.item())
     return value
 
 
@@ -98,9 +100,9 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[object]], right: froz
     return table
 
 
-def say(text: str = "") -> None:
-    """A line of text to stdout."""
-    click.echo(plain(text))
+def say(text: str = "", *, stderr: bool = False) -> None:
+    """A line of text, to stdout where nothing else is said."""
+    click.echo(plain(text), err=stderr)
 
 
 def ascii_only() -> bool:
@@ -116,27 +118,38 @@ def ascii_only() -> bool:
 class Meter(AbstractContextManager["Meter"]):
     """Progress on stderr; only on a terminal, only once something has taken a second, gone when it is over.
 
+    What the library logs of itself meanwhile (`loihic.sim` compiling its kernels) is shown until the next step is done.
+
     Args:
         label: what is being done.
         total: number of steps, or None if unknown.
+        rate: whether to show the steps per second, and the time that is left.
+
+    Attributes:
+        base: is added to the steps that are reported; for work that consists of several runs.
     """
 
-    def __init__(self, label: str, total: int | None = None) -> None:
+    def __init__(self, label: str, total: int | None = None, *, rate: bool = False) -> None:
         self.label = label
         self.total = total
+        self.rate = rate
+        self.base = self.done = 0
         self.shown: Progress | None = None
         self.task: TaskID | None = None
         self.timer = threading.Timer(PATIENCE, self._show)
         self.timer.daemon = True
+        self.notices = _Notices(self)
 
     def __enter__(self) -> Meter:
         if sys.stderr.isatty():
             self.timer.start()
+            self.notices.begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         if self.timer.ident is not None:
+            self.notices.end()
             self.timer.cancel()
             self.timer.join()
         if self.shown is not None:
@@ -144,23 +157,65 @@ class Meter(AbstractContextManager["Meter"]):
 
     def steps(self, done: int) -> None:
         """Report the number of steps done."""
+        self.done = self.base + done
         if self.shown is not None and self.task is not None:
-            self.shown.update(self.task, completed=done)
+            self.shown.update(self.task, completed=self.done, description=self.label)
 
     def stage(self, name: str) -> None:
         """Report what is being done now."""
         self.label = name
+        self.notice(name)
+
+    def notice(self, text: str) -> None:
+        """Show `text` instead of the stage until the next step."""
         if self.shown is not None and self.task is not None:
-            self.shown.update(self.task, description=name)
+            self.shown.update(self.task, description=text)
 
     def _show(self) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        bar = Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
-                       TimeElapsedColumn(), console=console(stderr=True), transient=True)
-        self.task = bar.add_task(self.label, total=self.total)
+        columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()]
+        bar = Progress(*columns, *(_rate_columns() if self.rate else ()), console=console(stderr=True), transient=True)
+        # What was done before is no speed: a run that is resumed begins in the middle.
+        self.task = bar.add_task(self.notices.last or self.label, total=self.total, completed=self.done)
         bar.start()
         self.shown = bar
+
+
+class _Notices(logging.Handler):
+    """Shows the notices of the library's logger on a meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__(logging.INFO)
+        self.meter, self.last = meter, ""
+        self.logger = logging.getLogger("loihic")
+
+    def begin(self) -> None:
+        """Listen."""
+        self.level_before = self.logger.level
+        self.logger.setLevel(logging.INFO)
+        self.logger.addHandler(self)
+
+    def end(self) -> None:
+        """Listen no longer."""
+        self.logger.removeHandler(self)
+        self.logger.setLevel(self.level_before)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+        self.meter.notice(self.last)
+
+
+def _rate_columns() -> list[ProgressColumn]:
+    """Steps per second over the last half minute, and the time left at that speed."""
+    from rich.progress import ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:,.0f} steps/s")
+
+    return [Rate(), TimeRemainingColumn(), TextColumn("left")]
 
 
 Command = Callable[..., Any]

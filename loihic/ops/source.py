@@ -45,15 +45,22 @@ class Source(HardwareNode):
         return (np.clip(scaled, self.low, self.high) if self.clips else scaled).astype(np.int64)
 
     def sent(self, levels: Array) -> Array:
-        """What is sent for levels (N, T, *shape): these, or their changes."""
-        if not self.delta:
-            return levels
-        told, changes = np.zeros_like(levels[:, 0]), np.zeros_like(levels)
+        """What is sent for levels (N, T, *shape), from the first step on: these, or their changes."""
+        return self.changes(levels, np.zeros_like(levels[:, 0]))[0] if self.delta else levels
+
+    def changes(self, levels: Array, told: Array) -> tuple[Array, Array]:
+        """The changes that a delta-coded port sends for levels (N, T, *shape), and what the network is told after them.
+
+        Args:
+            levels: of the next steps.
+            told: the sum of everything sent before, (N, *shape).
+        """
+        changes = np.zeros_like(levels)
         for t in range(levels.shape[1]):
             change = levels[:, t] - told
             changes[:, t] = np.where(np.abs(change) >= self.vth, change, 0)
             told = told + changes[:, t]
-        return changes
+        return changes, told
 
     def real(self, sent: Array) -> Array:
         """The real values that the network sees of what is sent, (N, T, *shape)."""

@@ -11,7 +11,7 @@ from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
 from loihic.ops.population import Population
 from loihic.ops.source import Source
-from loihic.sim.simulator import simulate
+from loihic.sim.run import begin
 
 
 def message_rates(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int) -> dict[str, Array]:
@@ -22,15 +22,10 @@ def message_rates(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int)
         inputs: per Source, integers (N, T, *shape).
         steps: to run; the inputs' length and the latency.
     """
-    sums = {name: np.zeros(prod(graph.shapes[name])) for name in senders(graph)}
     batch = next((len(values) for values in inputs.values()), 1)
-
-    def observe(name: str, sent: Array) -> None:
-        if name in sums:
-            sums[name] += np.count_nonzero(sent.reshape(len(sent), -1), axis=0)
-
-    simulate(graph, inputs, steps, sent_by=observe)
-    return {name: total / (batch * max(steps, 1)) for name, total in sums.items()}
+    engine = begin(graph, batch, steps=steps, count=True)
+    engine.advance(inputs, steps)
+    return {name: engine.sent[name] / (batch * max(steps, 1)) for name in senders(graph)}
 
 
 def uniform_rates(graph: HardwareGraph, rate: float) -> dict[str, Array]:

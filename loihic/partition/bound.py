@@ -13,7 +13,6 @@ from math import ceil
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from loihic.ir.node import Array
 from loihic.partition.pieces import Pieces, pieces
@@ -40,6 +39,8 @@ def least_cores(network: Network, caps: Array) -> int:
     found = [pieces(network, name, caps, COARSE) for name in network.into]
     if not wanted.any():
         return 0
+    from scipy.optimize import linprog  # slow to import, and of no use to a program that only runs
+
     # The largest slice of each piece is the cheapest per neuron.
     sizes = np.concatenate([one.high for one in found])
     use = np.concatenate([one.fixed + (one.high - one.low)[:, None] * one.slope for one in found])
@@ -67,6 +68,8 @@ def patterned_cores(network: Network, caps: Array, bound: int, target: int, effo
     found = [pieces(network, name, caps, FINE) for name in names]
     if len(names) > effort * POPULATIONS or any(one.high.size == 0 for one in found):
         return bound
+    from scipy.optimize import linprog
+
     pricing = _Pricing(found, caps)
     patterns = [np.diag([float(one.high.max()) for one in found])]
     for _ in range(int(effort * min(PATTERNS, BINARIES // max(pricing.owners.size, 1)))):
@@ -87,6 +90,8 @@ class _Pricing:
     """The most valuable pattern: of each population at most one piece, and all memories hold."""
 
     def __init__(self, found: list[Pieces], caps: Array) -> None:
+        from scipy.optimize import Bounds, LinearConstraint
+
         self.owners = np.repeat(np.arange(len(found)), [one.high.size for one in found])
         low, high = np.concatenate([one.low for one in found]), np.concatenate([one.high for one in found])
         slope = np.concatenate([np.repeat(one.slope[None], one.high.size, axis=0) for one in found])
@@ -105,6 +110,8 @@ class _Pricing:
 
     def best(self, prices: Array) -> tuple[Array, float]:
         """Neurons of each population in the best pattern found, and what no pattern is worth more than."""
+        from scipy.optimize import milp
+
         solved = milp(np.concatenate([np.zeros(self.owners.size), -prices[self.owners]]), integrality=self.whole,
                       bounds=self.bounds, constraints=self.constraints,
                       options={"mip_rel_gap": GAP, "node_limit": NODES})

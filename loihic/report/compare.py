@@ -26,7 +26,7 @@ from loihic.report.spike_metrics import DEFAULT_TAU
 from loihic.sim.emulate import Emulator, LossKind
 from loihic.sim.lockstep import Trace, lockstep, populations
 from loihic.sim.reference import run_reference
-from loihic.sim.simulator import simulate
+from loihic.sim.run import run
 from loihic.verify import chosen
 
 Progress = Callable[[str, float], None]  # what is being done, and how much of it all is done, 0 to 1
@@ -202,7 +202,7 @@ class _Run:
     def answers(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """The outputs of the integers and of the floats, (N, T, *shape), in real units."""
         found = {}
-        raw, _ = simulate(self.program.graph, self.encoded, self.steps + self.program.latency)
+        raw = run(self.program.graph, self.encoded, self.steps + self.program.latency).outputs
         for name, sink in self.program.outputs.items():
             found[name] = sink.real(raw[name][:, sink.latency : sink.latency + self.steps])
         return found, run_reference(self.program.source, self.real(slice(None)))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from math import prod
 
+from loihic.errors import BackendError, InputError, fail
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
 from loihic.ops.population import Population
 from loihic.ops.synapse import Synapse
 from loihic.sim.engine import Checkpoint, Engine, Stretch, Wanted
 
-ENGINES = ("auto", "flat", "numpy", "torch")
+ENGINES = ("auto", "flat", "numpy", "torch")  # `flat`: the compiled kernels
 # What numpy takes, about: only whether a run is worth the start of the kernels depends on it.
 NODE_SECONDS, NEURON_SECONDS, INPUT_SECONDS, OUTPUT_SECONDS = 15e-6, 60e-9, 3e-9, 1e-9
 LOAD_SECONDS = 0.5  # to import numba and load the kernels
@@ -27,7 +29,8 @@ def begin(graph: HardwareGraph, batch: int, *, engine: str = "auto", steps: int 
     Args:
         graph: a timed hardware graph.
         batch: number of samples.
-        engine: ``flat`` (compiled kernels), ``numpy``, ``torch``, or ``auto`` for what suits the size of the work.
+        engine: ``flat`` (compiled kernels; numpy where a number does not fit them), ``numpy``, ``torch``, or ``auto``
+            for what suits the size of the work.
         steps: about how many steps will be taken, if that is known; many otherwise.
         record: (node, state) pairs to keep.
         count: whether to count messages.
@@ -36,8 +39,13 @@ def begin(graph: HardwareGraph, batch: int, *, engine: str = "auto", steps: int 
         device: of torch: ``cpu``, ``cuda``, ``cuda:1``.
 
     Raises:
-        BackendError: LHC601, if torch is not installed or has no such device.
+        BackendError: LHC601, if numba or torch is not installed, or torch has no such device.
+        InputError: LHC702, unknown engine.
     """
+    if engine not in ENGINES:
+        fail("LHC702", f"unknown engine {engine!r}", help=f"one of {', '.join(ENGINES)}", error=InputError)
+    if engine == "flat" and find_spec("numba") is None:
+        fail("LHC601", "numba is not installed", help="pip install numba, or take the engine numpy", error=BackendError)
     if engine == "torch":
         from loihic.sim.torch_engine import TorchEngine
 
@@ -46,11 +54,8 @@ def begin(graph: HardwareGraph, batch: int, *, engine: str = "auto", steps: int 
         from loihic.sim.flat.arena import UnsuitableError
         from loihic.sim.flat.engine import FlatEngine
 
-        try:
+        with suppress(UnsuitableError):
             return FlatEngine(graph, batch, record=record, count=count, at=at, threads=threads)
-        except UnsuitableError:
-            if engine == "flat":
-                raise
     from loihic.sim.simulator import NumpyEngine
 
     return NumpyEngine(graph, batch, record=record, count=count, at=at)

@@ -64,7 +64,8 @@ class NumpyEngine:
     """
 
     def __init__(self, graph: HardwareGraph, batch: int, *, record: Wanted = (), count: bool = False,
-                 at: Checkpoint | None = None, observe: Observer | None = None, sent_by: Listener | None = None) -> None:
+                 at: Checkpoint | None = None, observe: Observer | None = None,
+                 sent_by: Listener | None = None) -> None:
         self.graph, self.batch, self.step = graph, batch, 0
         self.record, self.observe, self.sent_by = record, observe, sent_by
         self.connections = {n: node for n, node in graph.nodes.items() if isinstance(node, Synapse | DelayLine)}

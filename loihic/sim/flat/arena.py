@@ -13,8 +13,8 @@ class UnsuitableError(Exception):
     """A graph holds larger numbers than the kernels have bits for; the numpy engine runs it all the same."""
 
 
-def fitting(values: Any, low: int = -(1 << 31), high: int = (1 << 31) - 1) -> Array:
-    """`values` as int64.
+def check(values: Any, low: int = -(1 << 31), high: int = (1 << 31) - 1) -> None:
+    """Make sure that all `values` lie in a range, of 32 bits by default.
 
     Raises:
         UnsuitableError: some lie outside.
@@ -22,7 +22,12 @@ def fitting(values: Any, low: int = -(1 << 31), high: int = (1 << 31) - 1) -> Ar
     array = np.asarray(values)
     if array.size and (int(array.min()) < low or int(array.max()) > high):
         raise UnsuitableError(f"{array.min()}..{array.max()} leaves {low}..{high}")
-    return array.astype(np.int64, copy=False)
+
+
+def fitting(values: Any, low: int = -(1 << 31), high: int = (1 << 31) - 1) -> Array:
+    """`values` as int64, all of them in a range; see `check`."""
+    check(values, low, high)
+    return np.asarray(values, dtype=np.int64)
 
 
 class Arena:

@@ -14,7 +14,7 @@ from loihic.ops.sigma_delta import SdnRole, SigmaDeltaNeurons
 from loihic.ops.traits import Emit, Reset
 from loihic.quant.fixed import ACTIVATION_SHIFT, DECAY_UNITY, decode_bias
 from loihic.sim.flat import columns as c
-from loihic.sim.flat.arena import Arena, UnsuitableError, fitting
+from loihic.sim.flat.arena import Arena, UnsuitableError, check, fitting
 
 EMITS = {Emit.SPIKE: c.EMIT_SPIKE, Emit.MULTI: c.EMIT_MULTI, Emit.STATE: c.EMIT_STATE}
 RESETS = {Reset.ZERO: c.RESET_ZERO, Reset.SUBTRACT: c.RESET_SUBTRACT, Reset.NONE: c.RESET_NONE}
@@ -50,7 +50,7 @@ def _compartment(node: Compartment, places: Array, table: Arena, params: Arena) 
         fitting(DECAY_UNITY - np.asarray(node.dv), 0, DECAY_UNITY),
         fitting(decode_bias(node.ibias_mant, node.ibias_exp)),
         fitting(decode_bias(node.vbias_mant, node.vbias_exp), -BIAS_MAX, BIAS_MAX), theta]
-    fitting(node.v_init)
+    check(node.v_init, -(1 << 31) + 1)  # so that it has a magnitude
     each = any(part.size and bool(np.any(part != part.flat[0])) for part in parts)
     columns = {c.KIND: c.COMPARTMENT, c.EMIT: EMITS[node.emit], c.RESET: RESETS[node.reset], c.STOCK: int(node.stock),
                c.START: 0 if node.stock else node.start, c.SHIFT: min(node.out_shift, 31), c.STRIDE: int(each)}

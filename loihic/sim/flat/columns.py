@@ -20,7 +20,7 @@ DENSE, SPARSE, CONV = range(3)
     LAST_SYNAPSE,  # the range of its synapses
     FIRST_RECORD,
     LAST_RECORD,  # the range of what is recorded of it
-    PARAMS,  # where its parameters begin: a Source's in the inputs, a compartment's in the table, others' in the params
+    PARAMS,  # where its parameters begin: those of compartments and lines in the table, others' in the params
     EMIT,
     RESET,
     SHIFT,  # by which a graded voltage, or a change of sigma-delta, is shifted right

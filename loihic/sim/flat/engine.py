@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,14 @@ from loihic.ops.population import Population
 from loihic.ops.source import Sink, Source
 from loihic.sim.engine import Checkpoint, Stretch, Wanted
 from loihic.sim.flat import columns as c
-from loihic.sim.flat.arena import UnsuitableError, fitting
+from loihic.sim.flat.arena import UnsuitableError
+from loihic.sim.flat.jit import is_compiled
 from loihic.sim.flat.lane import Lane, rows_of
 from loihic.sim.flat.products import products
 from loihic.sim.flat.snapshot import read_states, write_states
 from loihic.sim.flat.tables import tables
+
+logger = logging.getLogger(__name__)
 
 
 class FlatEngine:
@@ -42,6 +46,8 @@ class FlatEngine:
     def __init__(self, graph: HardwareGraph, batch: int, *, record: Wanted = (), count: bool = False,
                  at: Checkpoint | None = None, threads: int | None = None) -> None:
         self.graph, self.batch, self.step, self.record = graph, batch, 0, tuple(record)
+        if not is_compiled():
+            logger.info("compiling the simulator's kernels (once, about ten seconds)")
         self.tables = tables(graph)
         self.threads = max(1, min(threads or os.cpu_count() or 1, batch))
         self.states = np.zeros((batch, self.tables.length), dtype=np.int32)
@@ -61,8 +67,6 @@ class FlatEngine:
 
     def advance(self, inputs: Mapping[str, Array], steps: int, progress: Callable[[int], None] | None = None
                 ) -> Stretch:
-        for name, values in inputs.items():
-            self._check(name, values)
         outputs = {name: np.zeros((self.batch, steps, *node.shape), dtype=np.int64)
                    for name, node in self.graph.nodes.items() if isinstance(node, Sink)}
         recorded = {key: np.zeros((self.batch, steps, *self.graph.shapes[key[0]]), dtype=np.int64)
@@ -99,13 +103,6 @@ class FlatEngine:
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(step=self.step, states=read_states(self.tables, self.states, self.graph, self.step))
 
-    def _check(self, name: str, values: Array) -> None:
-        try:
-            fitting(values)
-        except UnsuitableError as error:
-            fail("LHC111", f"input {name} leaves the range that the program was compiled for", node=name,
-                 param=f"values {error}", error=InputError)
-
     def _lane(self) -> Lane:
         try:
             return self._lanes.get_nowait()
@@ -125,8 +122,12 @@ class FlatEngine:
     def _take(self, lane: Lane, samples: slice, inputs: Mapping[str, Array], first: int, count: int,
               outputs: Mapping[str, Array], recorded: Mapping[tuple[str, str], Array]) -> None:
         """One call of the kernels, and what it sent."""
-        lane.take(self.states[samples], self.live[samples], self._block(inputs, samples, first, count), count,
-                  self.step + first)
+        messages = self._messages(inputs, samples, first, count)
+        try:
+            lane.take(self.states[samples], self.live[samples], messages, count, self.step + first)
+        except UnsuitableError as error:
+            fail("LHC111", "an input leaves the range that the program was compiled for", param=str(error),
+                 error=InputError)
         heard = [(cell, outputs[name]) for name, cell in self.tables.senders.items()]
         heard += [(self.tables.cell_of[name], recorded[name, "out"]) for name, state in self.record if state == "out"]
         number = samples.stop - samples.start
@@ -144,21 +145,19 @@ class FlatEngine:
             with self._lock:
                 lane.count(number * count, {self.tables.cell_of[name]: out for name, out in self.sent.items()})
 
-    def _block(self, inputs: Mapping[str, Array], samples: slice, first: int, count: int) -> Array:
-        """What the Sources send in a block, (rows, elements) int32, in the kernels' order."""
-        number = samples.stop - samples.start
-        block = np.zeros((number, count, max(self.tables.inputs, 1)), dtype=np.int32)
-        for name in self.tables.cell_of.keys() & inputs.keys():
-            cell, values = self.tables.cell_of[name], inputs[name][samples, first : first + count]
-            at, size, shape = self.tables.cells[cell, c.PARAMS], self.tables.sizes[cell], self.tables.maps.get(name)
-            target = block[:, : values.shape[1], at : at + size]
-            if shape is None:
-                target[...] = values.reshape(target.shape)
-            else:  # channels last
-                channels, rows, columns = shape
-                maps = values.reshape(*target.shape[:2], channels, rows, columns)
-                target.reshape(*target.shape[:2], rows, columns, channels)[...] = maps.transpose(0, 1, 3, 4, 2)
-        return block.reshape(number * count, -1)
+    def _messages(self, inputs: Mapping[str, Array], samples: slice, first: int, count: int) -> dict[int, Array]:
+        """What the Sources send in a block, (rows, elements) each."""
+        found = {}
+        for name, values in inputs.items():
+            cell, block = self.tables.cell_of[name], values[samples, first : first + count]
+            size = int(self.tables.sizes[cell])
+            if block.shape[1] < count:  # the end of the input
+                padded = np.zeros((len(block), count, size), dtype=values.dtype)
+                padded[:, : block.shape[1]] = block.reshape(*block.shape[:2], size)
+                block = padded
+            rows = np.ascontiguousarray(block).reshape(-1, size)
+            found[cell] = rows.view(np.uint8) if rows.dtype == np.bool_ else rows
+        return found
 
     def _recorded_columns(self) -> tuple[Array, int, dict[tuple[str, str], int]]:
         """Rows of records, entered into the cells; elements in a row; and where each begins."""

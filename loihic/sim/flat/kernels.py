@@ -11,6 +11,8 @@ Sums are int32 and wrap, as those of the hardware operators do.
 
 from __future__ import annotations
 
+import numpy as np
+
 from loihic.ir.node import Array
 from loihic.sim.flat import columns as c
 from loihic.sim.flat.deliver import gather
@@ -27,7 +29,7 @@ def _events(cell: int, row: int, pointers: Array, starts: Array) -> tuple[int, i
 
 @kernel
 def advance(cells: Array, synapses: Array, records: Array, groups: Array, first: int, last: int, weights: Array,
-            table: Array, params: Array, states: Array, live: Array, inputs: Array, indices: Array, values: Array,
+            table: Array, params: Array, states: Array, live: Array, indices: Array, values: Array,
             pointers: Array, starts: Array, totals: Array, sums: Array, dense: Array, dense_at: Array,
             recorded: Array, samples: int, steps: int, begun: int) -> None:
     """Take `steps` steps of `samples` samples, group by group; a group's cells are stepped together.
@@ -37,7 +39,6 @@ def advance(cells: Array, synapses: Array, records: Array, groups: Array, first:
 
     - first, last: the range of groups.
     - states: (samples, ...) int32, changed in place; live: likewise, a flag per tile.
-    - inputs: (samples * steps, ...) int32, what Sources send.
     - indices, values: the events; those of a cell lie from starts[cell] on, those of a row from pointers[cell, row] on.
     - totals, sums: scratch, zero before and after.
     - dense: sums that were computed for all rows; dense_at: where each synapse's begin, or -1.
@@ -53,14 +54,8 @@ def advance(cells: Array, synapses: Array, records: Array, groups: Array, first:
                     column = cells[cell]
                     kind, size, at, end = column[c.KIND], column[c.SIZE], starts[cell], pointers[cell, row]
                     if kind == c.SOURCE:
-                        place = column[c.PARAMS]
-                        for i in range(size):
-                            value = inputs[row, place + i]
-                            if value != 0:
-                                indices[at + end] = i
-                                values[at + end] = value
-                                end += 1
-                    elif kind == c.LINE:
+                        continue  # see `listen`
+                    if kind == c.LINE:
                         if step > 0:
                             sender = synapses[column[c.FIRST_SYNAPSE], c.SENDER]
                             begin, stop = _events(sender, row - 1, pointers, starts)
@@ -107,6 +102,30 @@ def close(cells: Array, synapses: Array, weights: Array, table: Array, states: A
                 for i in range(column[c.SIZE]):
                     state[column[c.PENDING] + i] = totals[i]
                     totals[i] = 0
+
+
+@kernel
+def listen(messages: Array, elements: Array, indices: Array, values: Array, ends: Array, begin: int) -> bool:
+    """Write rows of messages, (rows, size), as events; whether all of them fit 32 bits.
+
+    `elements` says which element lies at a place. Silence is passed over by sixteens.
+    """
+    fit, end, size = True, begin + ends[0], messages.shape[1]
+    for row in range(messages.shape[0]):
+        for first in range(0, size, 16):
+            part = messages[row, first : min(first + 16, size)]
+            heard = False
+            for i in range(part.shape[0]):
+                heard |= part[i] != 0
+            if heard:
+                for i in range(part.shape[0]):
+                    if part[i] != 0:
+                        indices[end] = elements[first + i]
+                        values[end] = np.int32(part[i])
+                        fit &= values[end] == part[i]
+                        end += 1
+        ends[row + 1] = end - begin
+    return fit
 
 
 @kernel

@@ -8,7 +8,8 @@ import numpy as np
 
 from loihic.ir.node import Array
 from loihic.sim.flat import columns as c
-from loihic.sim.flat.kernels import advance, close, count, spread
+from loihic.sim.flat.arena import UnsuitableError
+from loihic.sim.flat.kernels import advance, close, count, listen, spread
 from loihic.sim.flat.products import Product
 from loihic.sim.flat.tables import Tables
 
@@ -44,34 +45,55 @@ class Lane:
         widest = int(tables.sizes.max(initial=0)) + PADDING
         self.totals, self.sums = np.zeros(widest, dtype=np.int32), np.zeros(widest, dtype=np.int32)
         self.recorded = np.zeros((rows, recorded), dtype=np.int32)
+        self.elements = {int(cell): np.argsort(tables.places[cell])
+                         for cell in np.flatnonzero(tables.cells[:, c.KIND] == c.SOURCE)}
         self.products, self.chosen = products, list[Product]()
         self.begins: dict[int, int] = {}
         self.identity = np.arange(int(tables.sizes.max(initial=0)))
         self.dense = np.zeros(1, dtype=np.int32)
         self.dense_at = np.full(max(len(tables.synapses), 1), -1, dtype=np.int64)
 
-    def take(self, states: Array, live: Array, inputs: Array, steps: int, begun: int) -> None:
-        """Advance samples whose `states` and `live` flags these are by `steps` steps of `inputs`, (rows, ...) int32."""
+    def take(self, states: Array, live: Array, messages: Mapping[int, Array], steps: int, begun: int) -> None:
+        """Advance samples whose `states` and `live` flags these are by `steps` steps.
+
+        Args:
+            states: of the samples, changed in place.
+            live: their flags, changed likewise.
+            messages: whole numbers per cell of a Source, (rows, size) in the user's order; zeros follow.
+            steps: number of steps; rows are steps of samples.
+            begun: number of steps done before.
+
+        Raises:
+            UnsuitableError: a message has more than 32 bits.
+        """
         t, samples, rows = self.tables, len(states), len(states) * steps
         self.pointers[:, 0] = 0
         self.dense_at[:] = -1
+        for cell in np.flatnonzero(t.cells[:, c.KIND] == c.SOURCE):
+            self._listen(int(cell), messages.get(int(cell)), rows)
         done = 0
         for product in self.chosen:
             if product.group > done:
-                self._advance(done, product.group, states, live, inputs, samples, steps, begun)
+                self._advance(done, product.group, states, live, samples, steps, begun)
                 done = product.group
             self._multiply(product, rows)
-        self._advance(done, len(t.groups) - 1, states, live, inputs, samples, steps, begun)
+        self._advance(done, len(t.groups) - 1, states, live, samples, steps, begun)
         close(t.cells, t.synapses, t.weights, t.table, states, live, self.indices, self.values, self.pointers,
               self.starts, self.totals, self.sums, self.dense, self.dense_at, samples, steps, begun)
         # The next stretch will be as busy as this one.
         self.chosen = [one for one in self.products if self.pointers[one.sender, rows] > rows * one.breakeven]
 
-    def _advance(self, first: int, last: int, states: Array, live: Array, inputs: Array, samples: int, steps: int,
-                 begun: int) -> None:
+    def _listen(self, cell: int, messages: Array | None, rows: int) -> None:
+        if messages is None:
+            self.pointers[cell, : rows + 1] = 0
+        elif not listen(messages, self.elements[cell], self.indices, self.values, self.pointers[cell, : rows + 1],
+                        self.starts[cell]):
+            raise UnsuitableError("a message has more than 32 bits")
+
+    def _advance(self, first: int, last: int, states: Array, live: Array, samples: int, steps: int, begun: int) -> None:
         t = self.tables
         advance(t.cells, t.synapses, self.records, t.groups, first, last, t.weights, t.table, t.params, states, live,
-                inputs, self.indices, self.values, self.pointers, self.starts, self.totals, self.sums, self.dense,
+                self.indices, self.values, self.pointers, self.starts, self.totals, self.sums, self.dense,
                 self.dense_at, self.recorded, samples, steps, begun)
 
     def _multiply(self, product: Product, rows: int) -> None:

@@ -20,9 +20,11 @@ SIX = np.int32(6)
 
 @inner
 def _decayed(x: Word, kept: Word) -> Word:
-    """x * kept / 4096, toward zero."""
-    product = np.int64(x) * np.int64(kept)
-    return np.int32((product + ((product >> np.int64(63)) & np.int64(4095))) >> np.int64(12))
+    """x * kept / 4096, toward zero: the magnitude in two parts, since its product with 4096 needs more than 32 bits."""
+    magnitude = abs(x)
+    high, low = magnitude >> np.int32(12), magnitude & np.int32(4095)
+    product = np.int32(np.int32(high * kept) + (np.int32(low * kept) >> np.int32(12)))
+    return np.int32(-product) if x < 0 else product
 
 
 @inner
@@ -87,6 +89,23 @@ def _each_voltage(u: Array, v: Array, kept_v: Array, bias_v: Array, stock: Word)
 
 
 @inner
+def _firing(v: Array, theta: Word, indices: Array, at: Word, end: Word, start: Word) -> Word:
+    """Write down who spikes, without a branch, since that is hard to predict; returns where the events end."""
+    for i in range(v.shape[0]):
+        indices[at + end] = start + i
+        end += v[i] > theta
+    return end
+
+
+@inner
+def _firing_each(v: Array, theta: Array, indices: Array, at: Word, end: Word, start: Word) -> Word:
+    for i in range(v.shape[0]):
+        indices[at + end] = start + i
+        end += v[i] > theta[i]
+    return end
+
+
+@inner
 def update_compartment(column: Array, table: Array, state: Array, flags: Array, totals: Array, indices: Array,
                        values: Array, at: Word, end: Word) -> Word:
     """Step the tiles that are awake; returns where the events end."""
@@ -120,13 +139,15 @@ def update_compartment(column: Array, table: Array, state: Array, flags: Array, 
                     values[at + end] = value
                     end += 1
         elif fires:
-            for i in range(v.shape[0]):  # without a branch: which neuron spikes is hard to predict
-                indices[at + end] = start + i
-                end += v[i] > (table[place + 4 * size + start + i] if each else theta)
+            if each:
+                thetas = table[place + 4 * size + start : place + 4 * size + stop]
+                end = _firing_each(v, thetas, indices, at, end, start)
+            else:
+                end = _firing(v, theta, indices, at, end, start)
             for event in range(at + begun, at + end):
                 i = indices[event] - start
                 if each:
-                    theta = table[place + 4 * size + start + i]
+                    theta = thetas[i]
                 value = np.int32(1)
                 if emit == c.EMIT_MULTI and theta > 0:
                     value = (v[i] - np.int32(1)) // theta

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from loihic.ir.graph import HardwareGraph
-from loihic.ir.node import Array, HardwareNode, Shape
+from loihic.ir.node import Array, HardwareNode
 from loihic.ops.activation import Activation
 from loihic.ops.compartment import Compartment
 from loihic.ops.delay_line import DelayLine
@@ -37,9 +37,7 @@ class Tables:
         cell_of, synapse_of: numbers by name.
         senders: the cell that each Sink hears.
         places: per cell, where each of its elements lies in the flat array of the node.
-        maps: (C, H, W) of the cells that lie channels last, by name.
         states: per cell, the names of its states, as they follow each other.
-        inputs: number of elements of all Sources together.
         length: of a sample's row of states.
         tiles: number of flags.
     """
@@ -54,9 +52,7 @@ class Tables:
     synapse_of: dict[str, int]
     senders: dict[str, int]
     places: list[Array]
-    maps: dict[str, Shape]
     states: list[tuple[str, ...]]
-    inputs: int
     length: int
     tiles: int
 
@@ -83,7 +79,7 @@ def tables(graph: HardwareGraph) -> Tables:
     cells = np.zeros((len(names), c.CELL_WIDTH), dtype=np.int64)
     rows: list[dict[int, int]] = []
     synapse_of: dict[str, int] = {}
-    inputs, length, tiles = 0, 0, 0
+    length, tiles = 0, 0
     states = []
     for cell, name in enumerate(names):
         node, size = graph.nodes[name], places[cell].size
@@ -91,8 +87,7 @@ def tables(graph: HardwareGraph) -> Tables:
         names_of = tuple(key for key in getattr(node, "initial", _nothing)(0) if key != LINE)
         if isinstance(node, Source):
             fitting(node.message_range)
-            columns |= {c.KIND: c.SOURCE, c.PARAMS: inputs}
-            inputs += size
+            columns |= {c.KIND: c.SOURCE}
         else:
             columns |= describe(node, places[cell], table, params)
             tiles += tiles_of(size)
@@ -126,11 +121,10 @@ def tables(graph: HardwareGraph) -> Tables:
     return Tables(
         cells=cells, synapses=synapses, groups=np.cumsum([0, *(len(group) for group in order)]),
         weights=joined.astype(np.int32 if wide else np.int16), table=fitting(table.joined(np.int64)).astype(np.int32),
-        params=params.joined(np.int64), cell_of=cell_of, synapse_of=synapse_of, places=places,
-        maps=maps, states=states,
+        params=params.joined(np.int64), cell_of=cell_of, synapse_of=synapse_of, places=places, states=states,
         senders={name: cell_of[graph.incoming[name][0].src] for name, node in graph.nodes.items()
                  if isinstance(node, Sink)},
-        inputs=inputs, length=length, tiles=tiles)
+        length=length, tiles=tiles)
 
 
 def _nothing(batch: int) -> dict[str, Array]:

@@ -16,6 +16,8 @@ from loihic.sim.flat import columns as c
 from loihic.sim.flat.arena import Arena, UnsuitableError
 
 NARROW = 1 << 23  # sums below this cannot wrap at 24 bits
+SHORT = 4  # sums; about where a piece is as fast as a sparse matrix
+LARGEST = 1 << 22  # weights of a matrix that stands for a kernel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +66,13 @@ def _sparse(node: SparseSynapse, ends: Ends, weights: Arena, table: Arena) -> di
 def _conv(node: ConvSynapse, ends: Ends, weights: Arena, table: Arena) -> dict[int, int]:
     wraps = ends.largest is None or int(node.magnitude.max(initial=0)) * ends.largest >= NARROW
     columns = {c.WRAPS: int(wraps)}
-    if (ends.sender_map, ends.hearer_map) != (node.in_shape, node.out_shape):
-        return columns | _as_matrix(node, ends, weights, table)
     outs, inner, height, width = node.kernel.shape
     group = outs // node.groups
     fused = node.groups == 1 and node.dilation[1] == 1
+    # Pieces of few sums cost more than single weights do, as of a depthwise convolution.
+    scattered = not fused and group < SHORT and ends.sender.size * height * width * group <= LARGEST
+    if scattered or (ends.sender_map, ends.hearer_map) != (node.in_shape, node.out_shape):
+        return columns | _as_matrix(node, ends, weights, table)
     # (C_out, C_in / groups, KH, KW) to (C_in, KH, KW, C_out / groups)
     own = node.kernel.reshape(node.groups, group, inner, height, width).transpose(0, 2, 3, 4, 1)
     own = own.reshape(node.in_shape[0], height, width, group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,10 +27,12 @@ def hardware_found() -> bool:
 
 def run_on_lava(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *,
                 record: Iterable[tuple[str, str]] = (), timeout: float | None = None,
-                hardware: bool = False) -> tuple[dict[str, Array], Recorded]:
+                hardware: bool = False, on_progress: Callable[[str], None] | None = None
+                ) -> tuple[dict[str, Array], Recorded]:
     """Run a timed graph on Lava's CPU simulator, or on a chip.
 
-    Arguments and results as `loihic.sim.simulator.simulate`; `timeout` is in seconds and generous by default.
+    Arguments and results as `loihic.sim.simulator.simulate`; `timeout` is in seconds and generous by default;
+    `on_progress` is that of `run_network`.
 
     Raises:
         BackendError: LHC601 not installed, LHC602 failed, LHC603 ran out of time.
@@ -45,7 +47,7 @@ def run_on_lava(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *
     arrays = {names[name]: to_lava(values, graph.shapes[name]) for name, values in inputs.items()}
     samples = next(iter(inputs.values())).shape[0]
     limit = timeout if timeout is not None else default_timeout(len(network.processes), steps, samples)
-    found = run_network(network, arrays, steps, timeout=limit, hardware=hardware)
+    found = run_network(network, arrays, steps, timeout=limit, hardware=hardware, on_progress=on_progress)
     outputs = {}
     for name, node in graph.nodes.items():
         if isinstance(node, Sink):

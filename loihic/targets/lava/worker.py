@@ -24,6 +24,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -156,6 +157,7 @@ class Network:
         self.out_ports: dict[tuple[str, str], Any] = {}
         self.recorders: list[Any] = []
         self.files: dict[str, Path] = {}
+        self.seconds = 0.0
         for item in description["processes"]:
             if item["name"] in names:
                 self._add_process(item, tensors, inputs)
@@ -238,7 +240,9 @@ class Network:
         root.create_runtime(run_cfg=config)
         actors = root.runtime._messaging_infrastructure.actors
         with ActorWatch(actors):
+            begun = time.perf_counter()
             root.run(condition=RunSteps(num_steps=self.steps))
+            self.seconds = time.perf_counter() - begun
         root.stop()
         return {key: np.load(file, allow_pickle=False) for key, file in self.files.items()}
 
@@ -322,12 +326,15 @@ def run_folder(folder: Path, hardware: bool) -> None:
     samples: int = description["samples"]
     for index in range(samples):
         sample = {name: array[index] for name, array in inputs.items()}
+        seconds = 0.0
         for group in groups:
             with tempfile.TemporaryDirectory() as scratch:
                 network = Network(description, group, tensors, sample, Path(scratch), hardware)
                 for key, value in network.run().items():
                     results[key].append(value)
-        sys.stdout.write(f"sample {index + 1}/{samples}\n")
+                seconds += network.seconds
+        # The time that Lava's run() took, without the start of its processes.
+        sys.stdout.write(f"sample {index + 1}/{samples}: {seconds:.6f} s\n")
         sys.stdout.flush()
     save_arrays(folder / "result.npz", {key: np.stack(values) for key, values in results.items()})
 
