@@ -18,7 +18,7 @@ pip_install = $(bin)/python -m pip install --quiet --disable-pip-version-check "
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help demo test test-lava test-oracles test-py310 lint format types docs measure-quantisation \
-	measure-partition examples clean
+	measure-partition measure-simulator examples clean
 
 help:
 	@echo "make demo          compile an example network, run it on Lava, verify it"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-py310    the tests of the Lava target on Python 3.10, with Lava as it is released"
 	@echo "make measure-quantisation  the tables of docs/quantisation.md; half an hour"
 	@echo "make measure-partition     the tables of docs/partitioning.md; ten minutes"
+	@echo "make measure-simulator     the tables of docs/simulator.md; five minutes, and installs CPU torch"
 	@echo "make examples      train and export the example networks again (installs CPU torch)"
 	@echo "make clean         remove environments and everything built"
 
@@ -84,9 +85,8 @@ demo: $(VENV)/.lava
 	$(bin)/python $(digits)/score.py $(demo)/lava.npz $(digits)/digits_mlp_labels.npy
 	@echo; echo "== 3. The same bits on loihic's simulator and on Lava?"
 	$(bin)/loihic verify $(demo)/digits_mlp.loihic $(digits)/digits_mlp_few.npz --against lava
-	@echo; echo "== 4. The whole test split on loihic's simulator"
-	$(bin)/loihic run $(demo)/digits_mlp.loihic $(digits)/digits_mlp_test.npz -o $(demo)/sim.npz --backend sim
-	$(bin)/python $(digits)/score.py $(demo)/sim.npz $(digits)/digits_mlp_labels.npy
+	@echo; echo "== 4. The whole test split on loihic's simulator: accuracy, confusions, rates"
+	$(bin)/loihic evaluate $(demo)/digits_mlp.loihic $(digits)/digits_mlp_test.npz --labels $(digits)/digits_mlp_labels.npy
 	@echo; echo "== 5. Where on the chip it lies"
 	$(bin)/loihic map $(demo)/digits_mlp.loihic --picture $(demo)/digits_mlp.svg
 	@echo; echo "== 6. A network that PyTorch quantised: not one logit is another, on Lava neither"
@@ -138,6 +138,12 @@ partition := benchmarks/partition
 measure-partition: $(VENV)/.dev
 	for script in intel cores placement "scale --chips"; do \
 		echo; echo "== $$script"; set -- $$script; $(bin)/python $(partition)/$$1.py $$2 || exit 1; done
+
+# The networks of other projects must be in $LOIHIC_SHARED_DATA, or ../shared/data; without them two are measured.
+simulator := benchmarks/simulator
+measure-simulator: $(VENV)/.oracles
+	for script in speed roofline scaling startup frameworks; do \
+		echo; echo "== $$script"; $(bin)/python $(simulator)/$$script.py || exit 1; done
 
 examples: $(VENV)/.torch
 	$(bin)/python $(digits)/train.py

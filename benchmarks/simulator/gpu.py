@@ -1,11 +1,12 @@
 """Throughput of batches on a GPU: torch on CUDA against torch on the CPU, and against the engine `auto`.
 
-Usage: python gpu.py [--batches 256 1024 4096 8192] [--steps 100] [--seeds 200] [--no-fuse] [--json FILE]
+Usage: python gpu.py [--batches 256 1024 4096 8192] [--steps 100] [--seeds 200] [--no-fuse] [--json FILE] ...
 
-Needs torch, numpy and scipy; without an installed loihic, PYTHONPATH must name the repository. Networks have random 8-bit weights, and thresholds at which neurons spike
-in about one step of twenty. Times are those of `advance`, spikes from the host and outputs to it included, the best of
-a few runs after one that compiles. The first samples of every run must be what numpy computes; before that, random
-graphs with extremes of every kind are run on each device and compared likewise.
+Needs torch, numpy and scipy; without an installed loihic, PYTHONPATH must name the repository. Networks have random
+8-bit weights, and thresholds at which neurons spike in about one step of twenty. Times are those of `advance`, spikes
+from the host and outputs to it included, the best of a few runs after one that compiles. The first samples of every run
+must be what numpy computes; before that, random graphs with extremes of every kind are run on each device and compared
+likewise.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--cpu-samples", type=int, default=1024, help="largest batch for CPUs, which are slow")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=200, help="number of random graphs that are compared")
+    parser.add_argument("--fused-seeds", type=int, default=4, help="of them with compiled neurons, on the GPU; slow")
     parser.add_argument("--no-fuse", action="store_true", help="neurons in single operations, not compiled")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -68,7 +70,9 @@ def main() -> None:
     about = {"gpu": torch.cuda.get_device_name(0) if gpus else None, "torch": torch.__version__,
              "cpu": f"{platform.machine()}, torch takes {torch.get_num_threads()} threads"}
     print(*(f"{key}: {value}" for key, value in about.items()), sep="\n")
-    checked = {device: check(device, arguments.seeds) for device in ("cpu", *gpus)}
+    checked = {device: check(device, arguments.seeds, fuse=False) for device in ("cpu", *gpus)}
+    checked |= {f"{device}, compiled": check(device, arguments.fused_seeds, fuse=True) for device in gpus
+                if not arguments.no_fuse}
     print(*(f"{device}: {number} random graphs equal numpy's" for device, number in checked.items()), sep="\n")
     ways = [*(Way("torch", device) for device in gpus), Way("torch"), Way("auto")]
     fuse = False if arguments.no_fuse else None
@@ -80,14 +84,14 @@ def main() -> None:
         arguments.json.write_text(json.dumps({"about": about, "random_graphs": checked, "rows": rows}, indent=2))
 
 
-def check(device: str, seeds: int) -> int:
+def check(device: str, seeds: int, *, fuse: bool) -> int:
     """Run random graphs on a device and on numpy; ends the program where they differ."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "sim"))
     from hardware_wiring import random_net
 
     for seed in range(seeds):
-        graph, inputs, steps = random_net(seed, samples=4)
-        ours = TorchEngine(graph, 4, device=device, fuse=False)
+        graph, inputs, steps = random_net(seed, samples=4, steps=20 if fuse else None)
+        ours = TorchEngine(graph, 4, device=device, fuse=fuse)
         reference = NumpyEngine(graph, 4)
         same(ours.advance(inputs, steps).outputs, reference.advance(inputs, steps).outputs, f"seed {seed} on {device}")
         states = reference.checkpoint().states

@@ -113,6 +113,7 @@ def _activation(name: str, node: Activation) -> None:
     _fit(node.shape, (node.multiplier, node.addend, node.shift, node.level_scale))
     if node.thresholds is not None:
         _thresholds(name, node.thresholds, node.shape)
+        _require(node.low + node.rise * node.thresholds.shape[-1] <= node.high, name, "more steps than levels")
 
 
 def _sigma_delta(name: str, node: SigmaDeltaNeurons) -> None:

@@ -31,10 +31,10 @@ class ConvSynapse(Synapse):
 
     def accumulate(self, message: Array) -> Array:
         pads = ((self.padding[0],) * 2, (self.padding[1],) * 2)
-        sums = convolve(message, self.kernel, self.stride, pads, self.dilation, self.groups)
+        sums = convolve(message.reshape(-1, *self.in_shape), self.kernel, self.stride, pads, self.dilation, self.groups)
         return wrap_bits(np.rint(sums).astype(np.int64), 24)
 
     @property
     def magnitude(self) -> Array:
         """Sum of absolute weights per output channel."""
-        return np.asarray(np.abs(self.kernel).sum(axis=(1, 2, 3)))
+        return np.asarray(np.abs(self.kernel, dtype=np.int64).sum(axis=(1, 2, 3)))

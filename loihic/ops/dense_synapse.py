@@ -25,4 +25,4 @@ class DenseSynapse(Synapse):
     @property
     def magnitude(self) -> Array:
         """Sum of absolute weights per output."""
-        return np.asarray(np.abs(self.weights).sum(axis=1))
+        return np.asarray(np.abs(self.weights, dtype=np.int64).sum(axis=1))

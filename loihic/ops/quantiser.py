@@ -148,6 +148,8 @@ def counted(x: Array, thresholds: Array) -> Array:
         x: (N, *shape).
         thresholds: (steps,), (channels, steps) or (*shape, steps), rising along the last axis.
     """
+    if thresholds.shape[-1] == 0:
+        return np.zeros(x.shape, dtype=np.int64)
     if thresholds.ndim == 1:
         return np.searchsorted(thresholds, x, side="right")
     rows = thresholds.reshape(-1, thresholds.shape[-1])

@@ -64,7 +64,8 @@ class Synapse(HardwareNode):
 
 def exact_product(weights: Array, message: Array) -> Array:
     """message @ weights.T in integers, through float64's fast product where that is exact."""
-    bound = float(np.abs(message).max(initial=0)) * float(np.abs(weights).max(initial=0)) * weights.shape[1]
+    largest = max(-float(weights.min(initial=0)), float(weights.max(initial=0)))  # int8 has no magnitude of -128
+    bound = float(np.abs(message).max(initial=0)) * largest * weights.shape[1]
     if bound < 2.0**53:
         product: Array = np.rint(message.astype(np.float64) @ weights.T.astype(np.float64))
         return product.astype(np.int64)

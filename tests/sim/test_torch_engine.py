@@ -174,6 +174,20 @@ def test_messages_beyond_every_type(bound: int, exponent: int) -> None:
     assert_same_stretch(ours.advance({"in": small}, 5), theirs.advance({"in": small}, 5))
 
 
+def test_spikes_that_turn_out_to_be_numbers() -> None:
+    """A port for spikes is given negative numbers and large ones: a synapse for spikes counts each as one."""
+    graph = joined(Source(shape=(4,)), full(2, 4, 20), lif(2, vth=np.array([30, 50])), ("in", "line"), ("line", "late"),
+                   ("late", "n"), line=DelayLine(shape=(4,), steps=np.array([1, 2, 3, 1])), late=full(2, 4, -6))
+    rng = np.random.default_rng(8)
+    engine, reference = (kind(graph, 3, record=recordable(graph)) for kind in (TorchEngine, NumpyEngine))
+    for low, high in ((0, 1), (-1, 1), (0, 1), (0, 7), (-9, 1 << 40)):
+        x = {"in": rng.integers(low, high, (3, 6, 4), endpoint=True)}
+        assert_same_stretch(engine.advance(x, 6), reference.advance(x, 6))
+    at = reference.checkpoint()
+    ours, theirs = (kind(graph, 3, at=at) for kind in (TorchEngine, NumpyEngine))
+    assert_same_stretch(ours.advance({}, 5), theirs.advance({}, 5))
+
+
 @pytest.mark.parametrize("reach", [1, 100, (1 << 23) - 1])
 @pytest.mark.parametrize("exponent", [-3, 0, 5])
 def test_kernels_that_wrap_at_24_bits(reach: int, exponent: int) -> None:

@@ -13,7 +13,7 @@ from loihic.sim.flat.kernels import advance, close, count, listen, spread
 from loihic.sim.flat.products import Product
 from loihic.sim.flat.tables import Tables
 
-ROWS = 256  # steps times samples that a lane takes at once: enough that calls from Python do not matter
+ROWS = 512  # steps times samples that a lane takes at once: enough that calls from Python do not matter
 LARGEST = 1 << 22  # events that a lane has room for; fewer rows are taken where they could be more
 PADDING = 16
 
@@ -36,8 +36,7 @@ class Lane:
     def __init__(self, tables: Tables, products: list[Product], records: tuple[Array, int], rows: int) -> None:
         self.tables, self.rows = tables, rows
         self.records, recorded = records
-        # One more each, since neurons that do not spike are written, too, before the next takes their place.
-        self.starts = np.concatenate([[0], np.cumsum(tables.sizes * rows + 1)])
+        self.starts = np.concatenate([[0], np.cumsum(tables.sizes * rows)])
         # Not zeroed: memory that no event reaches is never touched.
         self.indices = np.empty(int(self.starts[-1]) + 1, dtype=np.int32)
         self.values = np.empty_like(self.indices)

@@ -21,9 +21,9 @@ from loihic.sim.engine import LINE
 from loihic.sim.flat import columns as c
 from loihic.sim.flat.arena import Arena, fitting
 from loihic.sim.flat.cells import describe
-from loihic.sim.flat.order import channels_last, groups, layouts
 from loihic.sim.flat.tiles import tiles_of
 from loihic.sim.flat.weights import Ends, weigh
+from loihic.sim.order import channels_last, groups, layouts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The parts of `loihic.sim.torch_engine`; importing them needs torch."""
