@@ -1,4 +1,4 @@
-"""Throughput of batches on a GPU: torch on CUDA against torch on the CPU, and against the engine `auto`.
+"""Throughput of batches on a GPU: torch on CUDA against torch on the CPU, and against the compiled kernels.
 
 Usage: python gpu.py [--batches 256 1024 4096 8192] [--steps 100] [--seeds 200] [--no-fuse] [--json FILE] ...
 
@@ -17,6 +17,7 @@ import platform
 import sys
 import time
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ THRESHOLD_MAX = (1 << 17) - 1
 
 @dataclass(frozen=True)
 class Way:
-    """An engine on a device: `torch` or `auto`, and where."""
+    """An engine on a device: `torch`, `flat` or `numpy`, and where."""
 
     engine: str
     device: str = "cpu"
@@ -74,7 +75,7 @@ def main() -> None:
     checked |= {f"{device}, compiled": check(device, arguments.fused_seeds, fuse=True) for device in gpus
                 if not arguments.no_fuse}
     print(*(f"{device}: {number} random graphs equal numpy's" for device, number in checked.items()), sep="\n")
-    ways = [*(Way("torch", device) for device in gpus), Way("torch"), Way("auto")]
+    ways = [*(Way("torch", device) for device in gpus), Way("torch"), Way("flat" if find_spec("numba") else "numpy")]
     fuse = False if arguments.no_fuse else None
     rows = [measured(label, graph, way, batch, arguments.steps, arguments.repeats, fuse)
             for label, graph in networks().items() for way in ways for batch in arguments.batches
@@ -186,14 +187,14 @@ def measured(label: str, graph: HardwareGraph, way: Way, batch: int, steps: int,
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """One line a measurement, with ratios to the best that the CPU does by torch and by `auto`."""
-    print("\n| network | engine | batch | samples x steps per s | x torch on the CPU | x auto | first run s |")
+    """One line a measurement, with ratios to the best that the CPU does by torch and by the kernels."""
+    print("\n| network | engine | batch | samples x steps per s | x torch on the CPU | x kernels | first run s |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:
         ratios = []
-        for engine in ("torch", "auto"):
+        for torch_ in (True, False):
             most = max((other["throughput"] for other in rows if other["network"] == row["network"]
-                        and other["way"] == engine and other["device"] == "cpu"), default=float("nan"))
+                        and (other["way"] == "torch") is torch_ and other["device"] == "cpu"), default=float("nan"))
             ratios.append(f"{row['throughput'] / most:.2f}")
         print(f"| {row['network']} | {row['engine']} | {row['batch']} | {row['throughput']:.3g} | {' | '.join(ratios)} "
               f"| {row['first_seconds']:.1f} |")

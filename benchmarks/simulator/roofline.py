@@ -87,8 +87,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     sums, weights = np.zeros(256, dtype=np.int32), np.ones((16, 256), dtype=np.int16)
     bound = least(lambda: additions(100_000, sums, weights), 100_000) / 256 * 1e9
-    print(f"one addition of a weight in the first-level cache: {bound:.3f} ns; one float32 product and addition in BLAS: "
-          f"{product():.3f} ns; memory: {memory_bandwidth() / 1e9:.0f} GB/s read and written")
+    print(f"one addition of a weight in the first-level cache: {bound:.3f} ns; one float32 product and addition in "
+          f"BLAS: {product():.3f} ns; memory: {memory_bandwidth() / 1e9:.0f} GB/s read and written")
     print("\n| network | us/step | delivering us | its additions alone, at the bound, us | events | ns an event "
           "| rest us | neurons | rest ns a neuron |")
     print("|---|---|---|---|---|---|---|---|---|")
