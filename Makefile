@@ -97,8 +97,10 @@ demo: $(VENV)/.lava
 	@echo; echo "Done. The program is $(demo)/digits_mlp.loihic; try: $(bin)/loihic show $(demo)/digits_mlp.loihic"
 
 # ---------------------------------------------------------------------------------------------------------- checks
+# Two tests at a time: one on Lava is many processes by itself.
+JOBS ?= 2
 test: $(VENV)/.dev
-	$(bin)/python -m pytest -m "not oracle" $(PYTEST_ARGS)
+	$(bin)/python -m pytest -m "not oracle" --numprocesses=$(JOBS) $(PYTEST_ARGS)
 
 LAVA_TESTS ?= tests/targets
 test-lava: $(VENV)/.dev

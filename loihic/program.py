@@ -153,7 +153,7 @@ class Program:
         Raises:
             InputError: LHC701, with the list of those that can.
         """
-        wanted = list(record)
+        wanted = list(dict.fromkeys(record))
         states = {name: (*node.states, "out") for name, node in self.graph.nodes.items()
                   if isinstance(node, Population)}
         for node, state in wanted:

@@ -54,7 +54,7 @@ def validate_hardware(graph: HardwareGraph) -> None:
         elif isinstance(node, Population):
             _sized(name, node.shape)
             _require(all(prod(f) == prod(node.shape) for f in feeds), name, "what arrives has another size")
-            _require(all(isinstance(one, Synapse) for one in heard), name, "a population hears synapses")
+            _require(all(isinstance(one, Synapse | Source) for one in heard), name, "a population hears synapses")
             _require(0 <= node.start <= LONGEST_DELAY, name, "start out of range")
             _fit(node.shape, (node.unit,))
             if isinstance(node, Compartment):

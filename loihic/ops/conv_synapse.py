@@ -30,9 +30,17 @@ class ConvSynapse(Synapse):
     groups: int = 1
 
     def accumulate(self, message: Array) -> Array:
+        maps = message.reshape(-1, *self.in_shape)
+        if int(self.magnitude.max(initial=0)) * int(np.abs(maps).max(initial=0)) < 1 << 53:
+            sums = self._sums(maps)
+        else:  # what float64 cannot tell apart, in two halves
+            sums = self._sums(maps & 0xFFFF) + (self._sums(maps >> 16) << 16)
+        return wrap_bits(sums, 24)
+
+    def _sums(self, maps: Array) -> Array:
         pads = ((self.padding[0],) * 2, (self.padding[1],) * 2)
-        sums = convolve(message.reshape(-1, *self.in_shape), self.kernel, self.stride, pads, self.dilation, self.groups)
-        return wrap_bits(np.rint(sums).astype(np.int64), 24)
+        sums = convolve(maps, self.kernel, self.stride, pads, self.dilation, self.groups)
+        return np.rint(sums).astype(np.int64)
 
     @property
     def magnitude(self) -> Array:

@@ -52,7 +52,8 @@ class NumpyEngine:
     """An `Engine` in numpy.
 
     Within a step, connections first deliver what they took in the step before, then neurons compute, then connections
-    take what was sent. That is Lava's order, and since neurons only ever hear connections it needs no sorting.
+    take what was sent. That is Lava's order, and since neurons only ever hear connections and Sources it needs no
+    sorting.
 
     Args:
         graph: with latencies assigned.
@@ -67,7 +68,7 @@ class NumpyEngine:
                  at: Checkpoint | None = None, observe: Observer | None = None,
                  sent_by: Listener | None = None) -> None:
         self.graph, self.batch, self.step = graph, batch, 0
-        self.record, self.observe, self.sent_by = record, observe, sent_by
+        self.record, self.observe, self.sent_by = tuple(dict.fromkeys(record)), observe, sent_by
         self.connections = {n: node for n, node in graph.nodes.items() if isinstance(node, Synapse | DelayLine)}
         self.neurons = {n: node for n, node in graph.nodes.items() if isinstance(node, Population)}
         self.sources = {n: node for n, node in graph.nodes.items() if isinstance(node, Source)}
@@ -127,8 +128,8 @@ class NumpyEngine:
         found: dict[str, dict[str, Array]] = {}
         for n, neuron in self.neurons.items():
             arriving = np.zeros((self.batch, *neuron.shape), dtype=np.int64)
-            for src in self.feeding[n]:
-                arriving = arriving + self.connections[src].emit(self.states[src]).reshape(arriving.shape)
+            for src in self._synapses(n):
+                arriving = arriving + self.states[src]["a"].reshape(arriving.shape)
             found[n] = {**{name: values.copy() for name, values in self.states[n].items()}, ARRIVING: arriving}
         found |= {n: {LINE: self.states[n][LINE].copy()} for n, node in self.connections.items()
                   if isinstance(node, DelayLine)}
@@ -139,6 +140,10 @@ class NumpyEngine:
         self.step = at.step
         for n, states in at.states.items():
             self.states[n] = {name: values.copy() for name, values in states.items() if name != ARRIVING}
-            if n in self.neurons and self.feeding[n]:
-                held = self.states[self.feeding[n][0]]
+            for src in self._synapses(n)[:1]:
+                held = self.states[src]
                 held["a"] = states[ARRIVING].reshape(held["a"].shape).copy()
+
+    def _synapses(self, name: str) -> list[str]:
+        """The synapses that a population hears; a Source that it hears without one is heard in the same step."""
+        return [src for src in self.feeding[name] if isinstance(self.graph.nodes[src], Synapse)]

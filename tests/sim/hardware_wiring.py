@@ -54,6 +54,9 @@ class Nets(Nodes):
         for _ in range(populations):
             if self.chance(0.08):  # hears nothing: a bias may drive it
                 made.append(self.add("n", self.population(self.one(*self.kinds), self.any_shape())))
+            elif sources and self.chance(0.08):  # hears a Source without a synapse, in the same step
+                point = self.one(*points[:sources])
+                made.append(self.add("n", self.population(self.one(*self.kinds), self.shapes[point]), point))
             else:
                 made.append(self.fed(self.one(*points, *made)))
             for _ in range(int(self.one(0, 0, 1, 2))):

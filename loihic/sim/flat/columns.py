@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 # Kinds of cells: what sends.
-SOURCE, COMPARTMENT, COMPARTMENT_EACH, ACTIVATION, SIGMA_DELTA, LINE = range(6)
+SOURCE, COMPARTMENT, ACTIVATION, SIGMA_DELTA, LINE = range(5)
 
 # Kinds of synapses, by how their weights lie.
-DENSE, SPARSE, CONV = range(3)
+DENSE, SPARSE, CONV, NOW = range(4)  # NOW: no synapse, a Source that is heard in the same step
 
 # Columns of a cell.
 (

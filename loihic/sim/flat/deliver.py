@@ -142,6 +142,8 @@ def gather(column: Array, synapses: Array, weights: Array, table: Array, indices
     live = column[c.LIVE]
     for number in range(column[c.FIRST_SYNAPSE], column[c.LAST_SYNAPSE]):
         synapse = synapses[number]
+        if synapse[c.LAYOUT] == c.NOW:
+            continue
         size = synapse[c.OUTPUTS]
         if dense_at[number] >= 0:
             begin = dense_at[number] + row * size
@@ -169,3 +171,17 @@ def gather(column: Array, synapses: Array, weights: Array, table: Array, indices
             _convolution_values(synapse, weights, table, heard, sent, target, flags, live)
         if not synapse[c.DIRECT]:
             _finish(synapse, totals, sums, flags, live)
+
+
+@inner
+def hear(column: Array, synapses: Array, table: Array, indices: Array, values: Array, pointers: Array, starts: Array,
+         row: Word, totals: Array, flags: Array) -> None:
+    """Add what Sources send in `row` itself to `totals` of a population that hears them without a synapse."""
+    for number in range(column[c.FIRST_SYNAPSE], column[c.LAST_SYNAPSE]):
+        synapse = synapses[number]
+        if synapse[c.LAYOUT] == c.NOW:
+            sender = synapse[c.SENDER]
+            for event in range(starts[sender] + pointers[sender, row], starts[sender] + pointers[sender, row + 1]):
+                element = table[synapse[c.TABLE] + indices[event]]
+                totals[element] += values[event]
+                flags[column[c.LIVE] + (element >> TILE_BITS)] = np.uint8(1)

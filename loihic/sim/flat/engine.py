@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Lock
 
@@ -48,7 +49,8 @@ class FlatEngine:
         self.graph, self.batch, self.step, self.record = graph, batch, 0, tuple(record)
         if not is_compiled():
             logger.info("compiling the simulator's kernels (once, about ten seconds)")
-        self.tables = tables(graph)
+        laid_out = tables(graph)
+        self.tables = replace(laid_out, cells=laid_out.cells.copy())  # what is recorded is written there
         self.threads = max(1, min(threads or os.cpu_count() or 1, batch))
         self.states = np.zeros((batch, self.tables.length), dtype=np.int32)
         self.live = np.ones((batch, self.tables.tiles), dtype=np.uint8)
@@ -64,9 +66,13 @@ class FlatEngine:
         self._records = self._recorded_columns()
         self._lanes: SimpleQueue[Lane] = SimpleQueue()
         self._lock = Lock()
+        self._broken = False
 
     def advance(self, inputs: Mapping[str, Array], steps: int, progress: Callable[[int], None] | None = None
                 ) -> Stretch:
+        if self._broken:
+            raise RuntimeError("a stretch was broken off; begin again, or at a checkpoint")
+        self._broken = True
         outputs = {name: np.zeros((self.batch, steps, *node.shape), dtype=np.int64)
                    for name, node in self.graph.nodes.items() if isinstance(node, Sink)}
         recorded = {key: np.zeros((self.batch, steps, *self.graph.shapes[key[0]]), dtype=np.int64)
@@ -98,6 +104,7 @@ class FlatEngine:
                 for _ in pool.map(run, portions):
                     pass
         self.step += steps
+        self._broken = False
         return Stretch(outputs=outputs, recorded=recorded)
 
     def checkpoint(self) -> Checkpoint:
@@ -126,8 +133,8 @@ class FlatEngine:
         try:
             lane.take(self.states[samples], self.live[samples], messages, count, self.step + first)
         except UnsuitableError as error:
-            fail("LHC111", "an input leaves the range that the program was compiled for", param=str(error),
-                 error=InputError)
+            fail("LHC111", f"{error}, which leaves the range that the program was compiled for", error=InputError,
+                 help="whole numbers from -2147483648 to 2147483647 are the most that an input can be compiled for")
         heard = [(cell, outputs[name]) for name, cell in self.tables.senders.items()]
         heard += [(self.tables.cell_of[name], recorded[name, "out"]) for name, state in self.record if state == "out"]
         number = samples.stop - samples.start

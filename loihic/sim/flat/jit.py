@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,30 +24,50 @@ def inner(function: F) -> F:
 
 def kernel(function: F) -> F:
     """Compile at the first call; later processes find the result on disk, if there is a place to keep it."""
+    if CACHE is None:
+        return inner(function)
     settings: Any = numba.config
     before = settings.CACHE_DIR
     settings.CACHE_DIR = str(CACHE)  # read where the function is decorated
     try:
-        compiled: F = numba.njit(function, nogil=True, cache=True)
-    except RuntimeError:  # the folder cannot be written to
-        compiled = inner(function)
+        kept: Any = numba.njit(function, nogil=True, cache=True)
     finally:
         settings.CACHE_DIR = before
-    return compiled
+    fresh: Any = inner(function)
+
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        try:
+            return kept(*arguments)
+        except OSError:  # the disk is full, say: what was compiled cannot be kept, and has not run yet
+            return fresh(*arguments)
+
+    compiled: Any = run
+    return compiled  # type: ignore[no-any-return]
 
 
 def is_compiled() -> bool:
     """Whether the kernels are on disk already; else the first run compiles them, which takes some seconds."""
-    return any(CACHE.rglob("*.nbc"))
+    return CACHE is not None and any(CACHE.rglob("*.nbc"))
 
 
-def _cache() -> Path:
-    """A folder for these very sources: numba looks at the date of one file only, and a kernel has parts in several."""
+def _cache() -> Path | None:
+    """A folder for these very sources, or None where none can be written to.
+
+    Never numba's own choice: that looks at the date of one file, and a kernel has parts in several.
+    """
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    base = os.environ.get("LOIHIC_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loihic"
-    return Path(base) / f"kernels-{digest.hexdigest()[:16]}"
+    try:
+        given = os.environ.get("LOIHIC_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache",
+                                                       "loihic")
+        folder = Path(given) / f"kernels-{digest.hexdigest()[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return None
 
 
 CACHE = _cache()

@@ -15,7 +15,7 @@ import numpy as np
 
 from loihic.ir.node import Array
 from loihic.sim.flat import columns as c
-from loihic.sim.flat.deliver import gather
+from loihic.sim.flat.deliver import gather, hear
 from loihic.sim.flat.jit import inner, kernel
 from loihic.sim.flat.lines import emit, push
 from loihic.sim.flat.neurons import update_activation, update_compartment, update_sigma_delta
@@ -68,6 +68,7 @@ def advance(cells: Array, synapses: Array, records: Array, groups: Array, first:
                         else:
                             for i in range(size):
                                 totals[i] = state[column[c.PENDING] + i]
+                        hear(column, synapses, table, indices, values, pointers, starts, row, totals, flags)
                         if kind == c.ACTIVATION:
                             end = update_activation(column, table, params, state, flags, totals, indices, values, at,
                                                     end)

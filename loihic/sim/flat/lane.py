@@ -87,7 +87,7 @@ class Lane:
             self.pointers[cell, : rows + 1] = 0
         elif not listen(messages, self.elements[cell], self.indices, self.values, self.pointers[cell, : rows + 1],
                         self.starts[cell]):
-            raise UnsuitableError("a message has more than 32 bits")
+            raise UnsuitableError(f"input {list(self.tables.cell_of)[cell]} holds a number of more than 32 bits")
 
     def _advance(self, first: int, last: int, states: Array, live: Array, samples: int, steps: int, begun: int) -> None:
         t = self.tables

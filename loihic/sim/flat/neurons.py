@@ -5,6 +5,9 @@ The arithmetic is that of `Compartment`, `Activation` and `SigmaDeltaNeurons`, i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from loihic.ir.node import Array
@@ -41,32 +44,25 @@ def _voltage(v: Word, kept: Word, current: Word, bias: Word) -> Word:
     return min(max(y, -VOLTAGE_MAX), VOLTAGE_MAX)
 
 
-@inner
-def _stock(u: Array, v: Array, a: Array, kept_u: Word, kept_v: Word, bias_u: Word, bias_v: Word,
-           theta: Word) -> tuple[Word, Word]:
-    """All neurons alike; Lava's LIF wraps the sum of v at 32 bits before it saturates."""
-    moved, fires = np.int32(0), np.int32(0)
-    for i in range(u.shape[0]):
-        new_u = _current(u[i], a[i], kept_u, bias_u)
-        new_v = _voltage(v[i], kept_v, new_u, bias_v)
-        moved = np.int32(moved | (new_u ^ u[i]) | (new_v ^ v[i]) | a[i])
-        fires = np.int32(fires | np.int32(new_v > theta))
-        u[i], v[i], a[i] = new_u, new_v, np.int32(0)
-    return moved, fires
+def _alike(stock: bool) -> Callable[..., tuple[Word, Word]]:
+    """Neurons that are all alike; Lava's LIF (`stock`) wraps the sum of v at 32 bits before it saturates."""
+
+    @inner
+    def update(u: Array, v: Array, a: Array, kept_u: Word, kept_v: Word, bias_u: Word, bias_v: Word,
+               theta: Word) -> tuple[Word, Word]:
+        moved, fires = np.int32(0), np.int32(0)
+        for i in range(u.shape[0]):
+            new_u = _current(u[i], a[i], kept_u, bias_u)
+            new_v = _voltage(v[i], kept_v, new_u if stock else min(max(new_u, -ENOUGH), ENOUGH), bias_v)
+            moved = np.int32(moved | (new_u ^ u[i]) | (new_v ^ v[i]) | a[i])
+            fires = np.int32(fires | np.int32(new_v > theta))
+            u[i], v[i], a[i] = new_u, new_v, np.int32(0)
+        return moved, fires
+
+    return update
 
 
-@inner
-def _own(u: Array, v: Array, a: Array, kept_u: Word, kept_v: Word, bias_u: Word, bias_v: Word,
-         theta: Word) -> tuple[Word, Word]:
-    """All neurons alike; loihic's own Process does not wrap the sum of v."""
-    moved, fires = np.int32(0), np.int32(0)
-    for i in range(u.shape[0]):
-        new_u = _current(u[i], a[i], kept_u, bias_u)
-        new_v = _voltage(v[i], kept_v, min(max(new_u, -ENOUGH), ENOUGH), bias_v)
-        moved = np.int32(moved | (new_u ^ u[i]) | (new_v ^ v[i]) | a[i])
-        fires = np.int32(fires | np.int32(new_v > theta))
-        u[i], v[i], a[i] = new_u, new_v, np.int32(0)
-    return moved, fires
+_stock, _own = _alike(True), _alike(False)
 
 
 @inner
@@ -101,34 +97,36 @@ def _written(bits: Word, first: Word, indices: Array, at: Word, end: Word) -> Wo
 
 
 @inner
-def _firing(v: Array, theta: Word, indices: Array, at: Word, end: Word, start: Word) -> Word:
-    """Write down who spikes, 64 at once: asking one after the other costs as much as the update, and guesses wrong."""
-    whole = v.shape[0] & ~(GROUP - 1)
-    for first in range(0, whole, GROUP):
-        bits = above(v, first, theta)
-        for part in range(LANES, GROUP, LANES):
-            bits |= above(v, first + part, theta) << np.uint64(part)
-        end = _written(bits, start + first, indices, at, end)
-    for i in range(whole, v.shape[0]):
-        if v[i] > theta:
-            indices[at + end] = start + i
-            end += 1
-    return end
+def _exceeds(v: Array, i: Word, theta: Word) -> Word:
+    return v[i] > theta
 
 
 @inner
-def _firing_each(v: Array, theta: Array, indices: Array, at: Word, end: Word, start: Word) -> Word:
-    whole = v.shape[0] & ~(GROUP - 1)
-    for first in range(0, whole, GROUP):
-        bits = above_each(v, first, theta)
-        for part in range(LANES, GROUP, LANES):
-            bits |= above_each(v, first + part, theta) << np.uint64(part)
-        end = _written(bits, start + first, indices, at, end)
-    for i in range(whole, v.shape[0]):
-        if v[i] > theta[i]:
-            indices[at + end] = start + i
-            end += 1
-    return end
+def _exceeds_each(v: Array, i: Word, theta: Array) -> Word:
+    return v[i] > theta[i]
+
+
+def _finder(bits_of: Callable[..., Word], exceeds: Callable[..., Word]) -> Callable[..., Word]:
+    """Writes down who spikes, 64 at once: asking one after the other costs as much as the update, and guesses wrong."""
+
+    @inner
+    def find(v: Array, theta: Any, indices: Array, at: Word, end: Word, start: Word) -> Word:
+        whole = v.shape[0] & ~(GROUP - 1)
+        for first in range(0, whole, GROUP):
+            bits = bits_of(v, first, theta)
+            for part in range(LANES, GROUP, LANES):
+                bits |= bits_of(v, first + part, theta) << np.uint64(part)
+            end = _written(bits, start + first, indices, at, end)
+        for i in range(whole, v.shape[0]):
+            if exceeds(v, i, theta):
+                indices[at + end] = start + i
+                end += 1
+        return end
+
+    return find
+
+
+_firing, _firing_each = _finder(above, _exceeds), _finder(above_each, _exceeds_each)
 
 
 @inner

@@ -19,7 +19,7 @@ from loihic.ops.traits import Emit
 from loihic.quant.fixed import STATE_LIMIT
 from loihic.sim.engine import LINE
 from loihic.sim.flat import columns as c
-from loihic.sim.flat.arena import Arena, fitting
+from loihic.sim.flat.arena import Arena, UnsuitableError, fitting
 from loihic.sim.flat.cells import describe
 from loihic.sim.flat.tiles import tiles_of
 from loihic.sim.flat.weights import Ends, weigh
@@ -63,11 +63,18 @@ class Tables:
 
 
 def tables(graph: HardwareGraph) -> Tables:
-    """Lay out a timed hardware graph.
+    """A timed hardware graph laid out; once for all engines that run it.
 
     Raises:
-        UnsuitableError: it holds larger numbers than the kernels have bits for.
+        UnsuitableError: it holds larger numbers than the kernels have bits for, or a population of no neurons.
     """
+    kept: Tables | None = graph.__dict__.get("_tables")
+    if kept is None:
+        kept = graph.__dict__["_tables"] = _laid_out(graph)
+    return kept
+
+
+def _laid_out(graph: HardwareGraph) -> Tables:
     found = {name: 0 for name, node in graph.nodes.items() if isinstance(node, Population | Source | DelayLine)}
     found = {name: cell for cell, name in enumerate(found)}
     order = groups(graph, found)
@@ -83,6 +90,8 @@ def tables(graph: HardwareGraph) -> Tables:
     states = []
     for cell, name in enumerate(names):
         node, size = graph.nodes[name], places[cell].size
+        if not size:
+            raise UnsuitableError(f"{name} has no elements")
         columns = {c.SIZE: size, c.LIVE: tiles, c.STATE: length, c.FIRST_SYNAPSE: len(rows)}
         names_of = tuple(key for key in getattr(node, "initial", _nothing)(0) if key != LINE)
         if isinstance(node, Source):
@@ -107,6 +116,9 @@ def tables(graph: HardwareGraph) -> Tables:
                     c.OUTPUTS: size, c.EXPONENT: synapse.exponent, c.SPIKES: int(_spikes(synapse, graph.nodes[sender]))}
                 row[c.DIRECT] = int(synapse.exponent == 0 and not row.get(c.WRAPS, 0))
                 synapse_of[edge.src] = len(rows)
+            elif not isinstance(node, DelayLine):
+                elements = np.argsort(places[cell])[places[cell_of[sender]]]
+                row = {c.LAYOUT: c.NOW, c.TABLE: table.add(elements)}
             rows.append(row | {c.SENDER: cell_of[sender]})
         columns[c.LAST_SYNAPSE] = len(rows)
         states.append(names_of)

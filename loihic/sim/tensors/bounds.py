@@ -139,5 +139,6 @@ class Bounds:
 
     def total(self, population: str) -> int:
         """Of the sum that a population hears."""
-        return max(sum(self.delivered(edge.src) for edge in self.graph.incoming[population]),
-                   self.least.get(population, 0))
+        heard = [edge.src for edge in self.graph.incoming[population]]
+        return max(sum(self.delivered(name) if isinstance(self.graph.nodes[name], Synapse) else self.sent[name]
+                       for name in heard), self.least.get(population, 0))

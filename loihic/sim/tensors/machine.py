@@ -49,8 +49,12 @@ class Machine:
         self.populations = {n: node for n, node in graph.nodes.items() if isinstance(node, Population)}
         self.dynamics = {name: dynamics(node, device) for name, node in self.populations.items()}
         self.order = groups(graph, {name: index for index, name in enumerate(self.cells)})
-        self.heard = {name: [(edge.src, graph.incoming[edge.src][0].src) for edge in graph.incoming[name]]
-                      for name in self.populations}
+        feeding = {name: [edge.src for edge in graph.incoming[name]] for name in self.populations}
+        self.heard = {name: [(src, graph.incoming[src][0].src) for src in feeds
+                             if isinstance(graph.nodes[src], Synapse)] for name, feeds in feeding.items()}
+        # Sources that are heard without a synapse, in the same step.
+        self.heard_now = {name: [src for src in feeds if isinstance(graph.nodes[src], Source)]
+                          for name, feeds in feeding.items()}
         self.fused = Fused(fuse)
         self.bounds = Bounds(graph)
         self.states: dict[str, States] = {}
@@ -170,7 +174,7 @@ class Machine:
                 sums = self._sums(name, self.heard[name], sent)
                 sent[name] = torch.empty((number, self.batch, self.sizes[name]), dtype=self.carriers[name],
                                          device=self.device)
-                self._run(name, sums, sent[name], first, 0, recorded)
+                self._run(name, sums, self._now(name, sent, 0, number), sent[name], first, 0, recorded)
                 self.arriving[name] = torch.zeros_like(self.arriving[name]) if sums is None else sums[-1].clone()
             elif name in feeds:
                 sent[name] = feeds[name].block(first, number, self.carriers[name])
@@ -197,7 +201,7 @@ class Machine:
             for name in lines:
                 sent[name][k] = self.lines[name].give(k, 1)[0]
             for name in heard:
-                self._run(name, None, sent[name][k : k + 1], first, k, recorded)
+                self._run(name, None, self._now(name, sent, k, 1), sent[name][k : k + 1], first, k, recorded)
             for name, source in lines.items():
                 self.lines[name].take(k, sent[source][k : k + 1])
             for name, pairs in heard.items():
@@ -218,13 +222,19 @@ class Machine:
             total = part if total is None else total.add_(part)
         return None if total is None else total.view(len(total) // max(self.batch, 1), self.batch, self.sizes[name])
 
-    def _run(self, name: str, sums: Tensor | None, out: Tensor, first: int, done: int,
+    def _now(self, name: str, sent: Mapping[str, Tensor], first: int, number: int) -> Tensor | None:
+        """What a population hears of Sources in the same steps, `number` of them from `first` of the block on."""
+        parts = [sent[source][first : first + number].to(self.sum_carriers[name]) for source in self.heard_now[name]]
+        return sum(parts[1:], start=parts[0]) if parts else None
+
+    def _run(self, name: str, sums: Tensor | None, now: Tensor | None, out: Tensor, first: int, done: int,
              recorded: Mapping[tuple[str, str], Tape]) -> None:
         """Step a population through `out` (steps, samples, neurons), which is filled.
 
         Args:
             name: the population.
             sums: what is delivered in the steps after the first one; None if nothing.
+            now: what Sources send in the steps themselves; None if nothing.
             out: what it sends.
             first: step of the stretch at which the block begins.
             done: steps of the block before `out`.
@@ -240,10 +250,12 @@ class Machine:
                 out[k] = 0
             else:
                 arriving = self.arriving[name] if k == 0 else self._later(name, sums, k, 1)[0]
+                arriving = arriving if now is None else arriving + now[k]
                 together = self.fused.compiles and not wanted and k + STEPS_TOGETHER <= len(out)
                 if together or (self.fused.compiles and len(out) == 1):
                     number = STEPS_TOGETHER if together else 1
                     later = self._later(name, sums, k + 1, number - 1) if together else None
+                    later = later if now is None or later is None else later + now[k + 1 : k + number]
                     self.states[name], out[k : k + number] = self.fused(own, self.states[name], arriving, later,
                                                                         out.dtype)
                 else:
