@@ -198,7 +198,7 @@ def load_inputs(path: str | os.PathLike[str], *, mapped: bool = False) -> Array 
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError, BadZipFile,
             zlib.error, TypeError, OverflowError, SyntaxError, TokenError) as error:
-        fail("LHC101", f"cannot read {file.name}", param=f"{type(error).__name__}: {error}".splitlines()[0],
+        fail("LHC101", f"cannot read {file.name or file}", param=f"{type(error).__name__}: {error}".splitlines()[0],
              help="an input is a .npy or .npz file of numbers", error=InputError)
 
 

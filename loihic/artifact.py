@@ -80,7 +80,7 @@ def load(path: Path) -> Program:
     try:
         content = path.read_bytes()
     except OSError as error:
-        fail("LHC101", f"cannot read {path.name}", param=error.strerror or str(error), error=InputError)
+        fail("LHC101", f"cannot read {path.name or path}", param=error.strerror or str(error), error=InputError)
     return loads(content, path.name)
 
 

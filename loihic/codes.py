@@ -176,8 +176,8 @@ CODES: dict[str, Code] = {
     "LHC606": Code("work on a cluster failed", ExitCode.INTERNAL,
         "A worker failed several times over the same piece of work, or has no loihic of this version. A worker that is "
         "lost (memory, machine, network) has its piece done by another one, up to the cluster's own limit "
-        "(distributed.scheduler.allowed-failures). Fewer samples a shard (--shard N) need less memory; --resume goes "
-        "on from what was finished."),
+        "(distributed.scheduler.allowed-failures). Fewer samples at once (--shard N of evaluate, --samples N of "
+        "sweep) need less memory; --resume goes on from what was finished."),
     # 7xx: usage
     "LHC701": Code("unknown name", ExitCode.USAGE,
         "A node, state, pass or code of that name does not exist. The message lists what does."),

@@ -17,15 +17,17 @@ class InputEncoder:
     Args:
         sources: the input ports by name.
         told: where an earlier encoder left off (its `told`).
+        step: the first step; messages count from it.
+        first_sample: number of the first sample in the user's input, from which messages count.
 
     Attributes:
         told: per delta-coded port, the sum of everything sent so far, (N, *shape); nothing before the first part.
         step: number of steps encoded, counted from `step`.
     """
 
-    def __init__(self, sources: Mapping[str, Source], *, told: Mapping[str, Array] | None = None, step: int = 0
-                 ) -> None:
-        self.sources, self.told, self.step = sources, dict(told or {}), step
+    def __init__(self, sources: Mapping[str, Source], *, told: Mapping[str, Array] | None = None, step: int = 0,
+                 first_sample: int = 0) -> None:
+        self.sources, self.told, self.step, self.first_sample = sources, dict(told or {}), step, first_sample
 
     def encode(self, fitted: Mapping[str, Array]) -> dict[str, Array]:
         """What is sent for the next steps.
@@ -40,7 +42,8 @@ class InputEncoder:
             InputError: LHC111, if values are not whole where they must be, or leave the compiled range; the encoder is
                 then as it was.
         """
-        levels = {name: checked_levels(name, self.sources[name], values, self.step) for name, values in fitted.items()}
+        first = (self.first_sample, self.step)
+        levels = {name: checked_levels(name, self.sources[name], values, first) for name, values in fitted.items()}
         for name, own in levels.items():
             source = self.sources[name]
             if source.delta:
@@ -50,8 +53,8 @@ class InputEncoder:
         return levels
 
 
-def checked_levels(name: str, source: Source, values: Array, first: int = 0) -> Array:
-    """The levels of real values (N, t, *shape) of the port `name`; messages count steps from `first`.
+def checked_levels(name: str, source: Source, values: Array, first: tuple[int, int] = (0, 0)) -> Array:
+    """The levels of real values (N, t, *shape) of the port `name`; messages count samples and steps from `first`.
 
     Raises:
         InputError: LHC111.
@@ -72,8 +75,8 @@ def checked_levels(name: str, source: Source, values: Array, first: int = 0) -> 
     return levels
 
 
-def _place(wrong: Array, first: int) -> str:
+def _place(wrong: Array, first: tuple[int, int]) -> str:
     """The earliest step at which anything is wrong, and the first sample of which it is."""
     steps = np.any(wrong.reshape(*wrong.shape[:2], -1), axis=2)
     step = int(np.argmax(steps.any(axis=0)))
-    return f"in step {first + step} of sample {int(np.argmax(steps[:, step]))}"
+    return f"in step {first[1] + step} of sample {first[0] + int(np.argmax(steps[:, step]))}"

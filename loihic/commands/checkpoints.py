@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from loihic.commands.input_trace import InputTrace
+from loihic.commands.row_digest import Left
 from loihic.errors import InputError, fail
-from loihic.ir.node import Array
 from loihic.sim.state_file import load_state, save_state
 
 if TYPE_CHECKING:
+    from loihic.commands.destination import Destination
     from loihic.program import Program
     from loihic.sim.state import RunState
     from loihic.sim.stream import Stream
 
+ROWS = "rows/"  # before an array's name: what a checkpoint's note has under it is the digest of its rows
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -64,11 +63,12 @@ class Checkpoints:
     Args:
         path: of the checkpoint; None to write none.
         every: how often.
-        sync: called before a state is written, so that the outputs it speaks of are there.
+        target: where the run's outputs go, of which a checkpoint speaks.
+        trace: of the run's input.
     """
 
-    def __init__(self, path: Path | None, every: Interval, sync: Callable[[], None]) -> None:
-        self.path, self.every, self.sync = path, every, sync
+    def __init__(self, path: Path | None, every: Interval, target: Destination, trace: InputTrace) -> None:
+        self.path, self.every, self.target, self.trace = path, every, target, trace
         self.written = False
         self.saved_at = time.monotonic()
 
@@ -86,31 +86,61 @@ class Checkpoints:
             return step % self.every.steps == 0
         return time.monotonic() - self.saved_at >= self.every.seconds
 
-    def save(self, run: Stream, inputs: Mapping[str, Array], done: int) -> None:
-        """Write the state of a run over `inputs` (N, T, *shape), whose first `done` samples are finished.
+    def discard(self) -> None:
+        """Remove the checkpoint of an earlier run, whose outputs are about to be written over.
+
+        Raises:
+            InputError: LHC112.
+        """
+        if self.path is None:
+            return
+        try:
+            self.path.resolve().unlink(missing_ok=True)  # a link stays, as when it is written
+        except OSError as error:
+            fail("LHC112", f"cannot write {self.path}", param=error.strerror or str(error), error=InputError,
+                 help="check the folder and its permissions")
+
+    def took(self, run: Stream, done: int, begin: int) -> None:
+        """Notice that a run, whose first `done` samples are finished, has taken the steps from `begin` on."""
+        if self.path is not None:
+            self.trace.take(done, begin, run.step, run.batch or 0)
+
+    def save(self, run: Stream, done: int) -> None:
+        """Write the state of a run whose first `done` samples are finished.
 
         Raises:
             InputError: LHC112; the checkpoint before is then untouched.
         """
         if self.path is None:
             return
-        self.sync()
+        self.target.sync()
         state = run.state()
-        samples, steps = next(iter(inputs.values())).shape[:2]
+        samples, steps = next(iter(self.trace.inputs.values())).shape[:2]
         note: dict[str, int | str] = {
-            "samples": samples, "steps": steps, "done": done, "input": trace(inputs, done, state)}
+            "samples": samples, "steps": steps, "done": done, "input": self.trace.hexdigest(),
+            **{ROWS + name: digest for name, digest in self.target.digests().items()}}
         save_state(replace(state, note=note), self.path)
         self.written, self.saved_at = True, time.monotonic()
 
 
-def resume(path: Path, program: Program, inputs: Mapping[str, Array]) -> tuple[int, RunState]:
-    """Number of finished samples, and the state in which the next ones are.
+def resume(path: Path, program: Program, trace: InputTrace, *, raw: bool) -> tuple[Left, RunState]:
+    """What a run has left in its outputs, and the state in which it was.
+
+    Args:
+        path: of its checkpoint.
+        program: what runs.
+        trace: of an input of which nothing has been taken yet; it takes what the run has taken.
+        raw: whether the latency is in the outputs.
 
     Raises:
         InputError: as `load_state`; LHC116 if the run was one over another input.
     """
     state = load_state(path, program)
-    samples, steps = next(iter(inputs.values())).shape[:2]
+    if not {"samples", "steps", "done", "input"} <= state.note.keys():
+        fail("LHC116", f"{path.name} is not a checkpoint of `loihic run`", error=InputError,
+             param="it is the state of another run of this program, as Stream.state() gives it",
+             help="go on with it from Python: Stream(program, at=load_state(FILE, program))")
+    samples, steps = next(iter(trace.inputs.values())).shape[:2]
     found = tuple(state.note.get(key) for key in ("samples", "steps"))
     done = state.note.get("done")
     if found != (samples, steps):
@@ -120,22 +150,16 @@ def resume(path: Path, program: Program, inputs: Mapping[str, Array]) -> tuple[i
     if not isinstance(done, int) or not 0 <= done <= samples - state.batch or not 0 < state.step <= steps:
         fail("LHC106", f"{path.name} is damaged", error=InputError, help="begin the run anew",
              param=f"{state.batch} samples from {done} on in step {state.step}, of {samples} and {steps}")
-    if state.note.get("input") != trace(inputs, done, state):
+    trace.take_again(done, state.batch, state.step)
+    if state.note.get("input") != trace.hexdigest():
         fail("LHC116", f"{path.name} belongs to another input", error=InputError,
-             param=f"of the same shape, but with other values in its first step or in step {state.step - 1}",
+             param="of the same shape, but with other values in the steps that the interrupted run has taken",
              help="give the input of the interrupted run, or begin anew")
-    return done, state
-
-
-def trace(inputs: Mapping[str, Array], done: int, state: RunState) -> str:
-    """A digest by which another input is recognised: of the first and the last step that a run has taken."""
-    digest = hashlib.sha256()
-    for name, values in sorted(inputs.items()):
-        for step in (0, state.step - 1):
-            own = np.ascontiguousarray(values[done : done + state.batch, step])
-            digest.update(f"{name}|{own.dtype.str}|{own.shape}|".encode())
-            digest.update(own.tobytes())
-    return digest.hexdigest()
+    left = Left(
+        done=done, batch=state.batch, answered=state.step if raw else max(0, state.step - program.latency),
+        recorded=state.step, digests={key.removeprefix(ROWS): str(value) for key, value in state.note.items()
+                                      if key.startswith(ROWS)})
+    return left, state
 
 
 class Stop(AbstractContextManager["Stop"]):

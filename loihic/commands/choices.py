@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loihic.errors import InputError, fail
+from loihic.files import check_replaceable
 
 if TYPE_CHECKING:
     from loihic.options import Options
@@ -126,11 +127,13 @@ def output_path(wanted: str | None, default: str, *inputs: str | None) -> Path:
     """Where a command writes; found out before the work is done rather than after.
 
     Raises:
-        InputError: LHC112 for a folder that is not there, LHC702 if an input would be overwritten.
+        InputError: LHC112 for a folder that is not there and for what is no file, LHC702 if an input would be
+            overwritten.
     """
+    if wanted == "":
+        fail("LHC112", "cannot write to ''", param="the name is empty", help="give a file's name", error=InputError)
     path = Path(wanted if wanted is not None else default)
-    if path.is_dir():
-        fail("LHC112", f"cannot write {path}", param="it is a folder", help="give a file's name", error=InputError)
+    check_replaceable(path)
     if not path.parent.is_dir():
         fail("LHC112", f"cannot write {path}", param=f"there is no folder {path.parent}", help="create it first",
              error=InputError)

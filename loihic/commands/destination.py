@@ -12,7 +12,8 @@ import numpy as np
 
 from loihic.commands.arrays import check_names, results, write_npz
 from loihic.commands.choices import output_path
-from loihic.commands.npy_file import NpyFile
+from loihic.commands.npy_file import NpyFile, part_of
+from loihic.commands.row_digest import Left
 from loihic.errors import InputError, fail
 from loihic.ir.node import Array
 from loihic.program import Result
@@ -40,11 +41,18 @@ class Destination(ABC):
         self.program, self.path, self.record, self.dequantise = program, path, tuple(record), dequantise
 
     @abstractmethod
-    def open(self, samples: int, steps: int, recorded: int, *, resume: bool = False) -> None:
+    def open(self, samples: int, steps: int, recorded: int, *, traced: bool = False, left: Left | None = None) -> None:
         """Make room for outputs of so many `samples` and `steps`, and for so many `recorded` steps.
 
+        Args:
+            samples: N of all arrays.
+            steps: of the outputs.
+            recorded: of the recorded states.
+            traced: whether `digests` will be asked for.
+            left: what to go on with.
+
         Raises:
-            InputError: LHC112; LHC116 where there is nothing to `resume`.
+            InputError: LHC112; LHC116 where what is `left` is not there.
         """
 
     @abstractmethod
@@ -56,12 +64,16 @@ class Destination(ABC):
         """Write everything; returns it, outputs as they were written."""
 
     def paths(self) -> list[Path]:
-        """All files that will be written."""
+        """All files that will be written, those that are renamed at the end as well."""
         return [self.path]
 
     @abstractmethod
     def sync(self) -> None:
         """Let what was written survive a loss of power."""
+
+    def digests(self) -> dict[str, str]:
+        """Of what was written to each array, by name."""
+        return {}
 
     @abstractmethod
     def abandon(self, *, keep: bool) -> None:
@@ -77,7 +89,7 @@ class Memory(Destination):
 
     resumable = False
 
-    def open(self, samples: int, steps: int, recorded: int, *, resume: bool = False) -> None:
+    def open(self, samples: int, steps: int, recorded: int, *, traced: bool = False, left: Left | None = None) -> None:
         shapes = self.program.graph.shapes
         self.outputs = {name: np.zeros((samples, steps, *sink.shape), dtype=np.int64)
                         for name, sink in self.program.outputs.items()}
@@ -110,21 +122,22 @@ class Files(Destination):
         super().__init__(program, path, record, dequantise=dequantise)
         self.folder, self.files = folder, dict[str | Recorded, NpyFile]()
 
-    def open(self, samples: int, steps: int, recorded: int, *, resume: bool = False) -> None:
-        shapes = self.program.graph.shapes
+    def open(self, samples: int, steps: int, recorded: int, *, traced: bool = False, left: Left | None = None) -> None:
+        self._check_names(left)
         try:
-            if self.folder:
+            if self.folder and left is None:
                 self.path.mkdir(exist_ok=True)
-            for name, sink in self.program.outputs.items():
-                dtype = np.float64 if self.dequantise else np.int64
-                self.files[name] = NpyFile(self._file(name), (samples, steps, *sink.shape), dtype, resume=resume)
-            for key in self.record:
-                shape = (samples, recorded, *shapes[key[0]])
-                self.files[key] = NpyFile(self._file(".".join(key)), shape, np.int64, resume=resume)
+            for key, name in self._names().items():
+                is_recorded = not isinstance(key, str)
+                shape = self.program.graph.shapes[key if isinstance(key, str) else key[0]]
+                self.files[key] = NpyFile(
+                    self._file(name), (samples, recorded if is_recorded else steps, *shape),
+                    np.float64 if self.dequantise and not is_recorded else np.int64, traced=traced,
+                    left=None if left is None else left.rows(name, recorded=is_recorded))
         except OSError as error:
             fail("LHC112", f"cannot write {self.path}", param=error.strerror or str(error), error=InputError)
         except BaseException:
-            self.abandon(keep=resume)
+            self.abandon(keep=left is not None)
             raise
 
     def put(self, sample: int, piece: Piece) -> None:
@@ -137,6 +150,10 @@ class Files(Destination):
     def sync(self) -> None:
         for file in self.files.values():
             file.sync()
+
+    def digests(self) -> dict[str, str]:
+        kept = {name: self.files[key].digest for key, name in self._names().items()}
+        return {name: digest.hexdigest() for name, digest in kept.items() if digest is not None}
 
     def finish(self) -> Result:
         for file in self.files.values():
@@ -151,7 +168,20 @@ class Files(Destination):
             file.close(remove=not keep)
 
     def paths(self) -> list[Path]:
-        return [self._file(name) for name in (*self.program.outputs, *(".".join(key) for key in self.record))]
+        files = [self._file(name) for name in self._names().values()]
+        return [*files, *map(part_of, files)]
+
+    def _names(self) -> dict[str | Recorded, str]:
+        """What the array of each output and recorded state is called."""
+        return {**{name: name for name in self.program.outputs}, **{key: ".".join(key) for key in self.record}}
+
+    def _check_names(self, left: Left | None) -> None:
+        """Check that the interrupted run wrote these arrays."""
+        own = set(self._names().values())
+        if left is not None and own != left.digests.keys():
+            fail("LHC116", "the interrupted run wrote other arrays", error=InputError,
+                 param=f"{', '.join(sorted(left.digests))}; this one writes {', '.join(sorted(own))}",
+                 help="give the same --record as to the interrupted run, or begin anew")
 
     def _file(self, name: str) -> Path:
         """The file of an output or state; names come from models, and may hold anything."""
@@ -179,15 +209,17 @@ def destination(program: Program, output: str | None, record: Iterable[Recorded]
     if output is None:
         output = f"{stem}.out.npz" if not files else f"{stem}.out.npy" if single else f"{stem}.out/"
     check_names(program, record)
-    if output.endswith("/") or Path(output).is_dir():
+    inputs = tuple(inputs)
+    if output.endswith("/") or (output and Path(output).is_dir()):
         return _folder(program, Path(output), record, inputs, dequantise)
     path = output_path(output, "", *inputs)
-    if path.suffix != ".npy":
+    if path.suffix.lower() != ".npy":
         return Memory(program, path, record, dequantise=dequantise)
     if not single:
         fail("LHC702", f"{path.name} holds one array, and this run gives several", error=InputError,
              param=", ".join([*program.outputs, *(".".join(key) for key in record)]),
              help=f"-o {path.stem}/ writes a folder with a .npy for each, -o {path.stem}.npz one file")
+    output_path(str(part_of(path)), "", *inputs)
     return Files(program, path, record, dequantise=dequantise, folder=False)
 
 

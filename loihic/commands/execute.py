@@ -60,8 +60,8 @@ def run(program_file: str, input_file: str | None, output: str | None, backend: 
 
     request = RunRequest(
         backend=backend, threads=threads, device=device, record=tuple(_state(item) for item in record), raw=raw,
-        dequantise=dequantise, checkpoint=checkpoint or resume, every=checkpoint_every, resume=resume,
-        timeout=timeout, samples=samples)
+        dequantise=dequantise, checkpoint=resume if checkpoint is None else checkpoint, every=checkpoint_every,
+        resume=resume, timeout=timeout, samples=samples)
     request.check(input_file)
     if input_file == STDIN:
         request.run_piped(api.load(program_file), output, as_json=as_json)

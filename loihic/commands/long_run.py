@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from loihic.commands.checkpoints import Checkpoints, Interval, Stop, resume
 from loihic.commands.destination import Destination
+from loihic.commands.input_trace import InputTrace
 from loihic.commands.output import Meter
 from loihic.ir.node import Array
 from loihic.sim.state import expected
@@ -70,10 +71,14 @@ class LongRun:
             BackendError: the engine is missing.
         """
         (samples, steps), latency = self.size, self.program.latency
-        done, state = (0, None) if self.resume is None else resume(self.resume, self.program, self.inputs)
-        blocks = list(self._blocks(done, state))
-        self.target.open(samples, steps + latency * self.raw, steps + latency, resume=state is not None)
-        checkpoints = Checkpoints(self.checkpoint, self.every, self.target.sync)
+        trace = InputTrace(self.inputs)
+        left, state = (None, None) if self.resume is None else resume(self.resume, self.program, trace, raw=self.raw)
+        blocks = list(self._blocks(0 if left is None else left.done, state))
+        checkpoints = Checkpoints(self.checkpoint, self.every, self.target, trace)
+        if left is None:
+            checkpoints.discard()
+        self.target.open(samples, steps + latency * self.raw, steps + latency, traced=self.checkpoint is not None,
+                         left=left)
         begun, first = time.monotonic(), 0 if state is None else state.step
         total = len(blocks) * (steps + latency)
         try:
@@ -95,7 +100,7 @@ class LongRun:
         """Run the samples from `start` to `start + count`."""
         (samples, steps), most, pace = self.size, self._most_steps(count), FIRST_STEPS
         run = Stream(self.program, record=self.target.record, raw=self.raw, engine=self.engine, threads=self.threads,
-                     device=self.device, steps=steps + self.program.latency, at=state)
+                     device=self.device, steps=steps + self.program.latency, at=state, first_sample=start)
         while (at := run.step) < steps:
             length = checkpoints.steps_left(at, min(most, pace, steps - at))
             begun = time.monotonic()
@@ -103,10 +108,11 @@ class LongRun:
             piece = run.feed(chunk)
             meter.steps(run.step)
             self.target.put(start, piece)
+            checkpoints.took(run, start, at)
             pace = max(1, min(4 * pace, int(PATIENCE * length / max(time.monotonic() - begun, 1e-6))))
             is_last = run.step == steps and start + count == samples
             if stop.asked or is_last or checkpoints.is_due(run.step):
-                checkpoints.save(run, self.inputs, start)
+                checkpoints.save(run, start)
             if stop.asked:
                 raise KeyboardInterrupt
         for piece in run.finish(min(most, pace)):

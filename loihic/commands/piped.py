@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from loihic.sim.stream import Stream
 
 MAGIC = 8  # bytes with which an array begins, the version included
+NUMBERS = "buif"  # kinds of types
 LARGEST = 1 << 30  # bytes of a part
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -55,6 +56,8 @@ def arrays(source: IO[bytes]) -> Iterator[Array]:
                 raise ValueError("no array of numbers")
         except (ValueError, TypeError, KeyError, SyntaxError, OverflowError, TokenError) as error:
             _malformed(f"{type(error).__name__}: {error}".splitlines()[0])
+        if dtype.kind not in NUMBERS:
+            fail("LHC110", f"an array on stdin is of type {dtype}, not numbers", error=InputError)
         size = prod(shape) * dtype.itemsize
         if size > LARGEST:
             fail("LHC110", "an array on stdin is too large", param=f"{size} bytes; at most {LARGEST}",
@@ -62,7 +65,11 @@ def arrays(source: IO[bytes]) -> Iterator[Array]:
         content = source.read(size)
         if len(content) < size:
             _malformed(f"it ends after {len(content)} of {size} bytes")
-        yield np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+        try:
+            array = np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+        except (ValueError, OverflowError) as error:  # of a shape that no array has
+            _malformed(f"{type(error).__name__}: {error}")
+        yield array
 
 
 def send(sink: IO[bytes], array: Array) -> None:

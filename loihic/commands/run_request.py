@@ -82,11 +82,10 @@ class RunRequest:
         Raises:
             InputError, BackendError: as `Program.run`, and for files that cannot be written or resumed.
         """
-        program.known_records(self.record)
-        target = None
+        record, target = program.known_records(self.record), None
         if output is not None or input_file is not None:
             files = [file for file in (program_file, input_file, self.checkpoint, self.resume) if file is not None]
-            target = destination(program, output, self.record, files, Path(program_file).stem,
+            target = destination(program, output, record, files, Path(program_file).stem,
                                  dequantise=self.dequantise, files=self.checkpoint is not None)
         if target is not None and input_file is not None and self.backend in ENGINES:
             result, speed, seconds = self._long_run(program, input_file, target, [program_file, input_file])
@@ -107,7 +106,7 @@ class RunRequest:
                 fail("LHC702", f"a run that writes {target.path.name} cannot be resumed", error=InputError,
                      param="an .npz is written at the end", help="-o OUT.npy, or -o DIR/ for several arrays")
             checkpoint = output_path(self.checkpoint, "", *inputs)
-            if checkpoint.absolute() in {path.absolute() for path in target.paths()}:
+            if checkpoint.resolve() in {path.resolve() for path in target.paths()}:
                 fail("LHC702", f"{checkpoint} is an output", help="give the checkpoint another name", error=InputError)
         run = LongRun(
             program=program, inputs=map_inputs(program, input_file, self.samples), target=target, raw=self.raw,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import loihic
 from loihic.errors import Diagnostic, InputError, fail
+from loihic.frontends.stored import stored_digest
 from loihic.ir.graph import Fact, SourceGraph
 from loihic.options import Options
 
@@ -49,6 +51,17 @@ def read_model(model: Any, options: Options | None = None, example_inputs: tuple
     from loihic.frontends.nir_graph import from_nir_graph
 
     return _built(from_nir_graph(model))
+
+
+def model_digest(path: Path, content: bytes) -> str:
+    """SHA-256 of a model's file, of which this is the content, and of the files beside it that it names."""
+    digest = hashlib.sha256(content)
+    if path.suffix.lower() == ".onnx":
+        from loihic.frontends.onnx_file import external_files
+
+        for file in external_files(path, content):
+            digest.update(f"|{file.name}|{stored_digest(file)}|".encode())
+    return digest.hexdigest()
 
 
 def _reader(path: Path) -> Callable[[Path, Options], Reading]:

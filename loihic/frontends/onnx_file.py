@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from math import prod
@@ -112,6 +112,35 @@ def load_model(path: Path, limits: OnnxLimits) -> OnnxModel:
              help="export it with another opset_version, or change it with onnx.version_converter.convert_version")
     return OnnxModel(proto=proto, name=path.stem, opset=opset, opsets=opsets,
                      store=TensorStore(path.parent, limits, image))
+
+
+def external_files(path: Path, image: bytes) -> list[Path]:
+    """The files beside a model that its tensors name, wherever in it these are; none if it is no ONNX file.
+
+    Args:
+        path: of the model.
+        image: its content.
+    """
+    onnx = onnx_module()
+    decode_error = onnx_module("google.protobuf.message").DecodeError
+    try:
+        names = set(_locations(onnx.ModelProto.FromString(image)))
+    except (decode_error, *EVALUATION_ERRORS):
+        return []
+    folder = path.parent.resolve()
+    return sorted(file for file in ((folder / name).resolve() for name in names if "\0" not in name)
+                  if file.is_relative_to(folder))
+
+
+def _locations(message: Any) -> Iterator[str]:
+    """Where the tensors of a message, and of all messages in it, have their data, if not in it."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield from (str(entry.value) for entry in message.external_data if entry.key == "location")
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _locations(part)
 
 
 class TensorStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -32,6 +33,20 @@ def stored_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     if not image:
         fail("LHC101", f"{shown} is empty", help="export or download it again", error=InputError)
     return image
+
+
+def stored_digest(path: Path) -> str:
+    """SHA-256 of a regular file of any size; nothing if it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb", opener=open_without_waiting) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return ""
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except (OSError, ValueError):
+        return ""
+    return digest.hexdigest()
 
 
 def short(error: BaseException) -> str:

@@ -90,7 +90,7 @@ class Widths:
                 fail("LHC101", f"{path.name} is too large for a list of widths", error=InputError)
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            fail("LHC101", f"cannot read {path.name}", param=str(error)[:200], error=InputError,
+            fail("LHC101", f"cannot read {path.name or path}", param=str(error)[:200], error=InputError,
                  help="`loihic compile --dump-bits FILE.toml` writes one")
         unknown = sorted(set(data) - {"default", "synapses", "populations"})
         if unknown:

@@ -75,7 +75,7 @@ def load_state(path: str | Path, program: Program) -> RunState:
             file.seek(0)
             content = file.read()
     except OSError as error:
-        fail("LHC101", f"cannot read {path.name}", param=error.strerror or str(error), error=InputError)
+        fail("LHC101", f"cannot read {path.name or path}", param=error.strerror or str(error), error=InputError)
     return _state(path.name, header, content)
 
 

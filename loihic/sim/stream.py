@@ -56,6 +56,7 @@ class Stream:
         device: of torch: ``cpu``, ``cuda``, ``cuda:1``.
         steps: about how many steps will be taken, if that is known; helps to choose an engine.
         at: where to go on; the beginning without.
+        first_sample: number of the first sample in the user's input, from which messages count.
 
     Attributes:
         batch: number of samples; None until the first part, which decides it.
@@ -67,7 +68,7 @@ class Stream:
 
     def __init__(self, program: Program, *, record: Iterable[tuple[str, str]] = (), raw: bool = False,
                  engine: str = "auto", threads: int | None = None, device: str = "cpu", steps: int = 0,
-                 at: RunState | None = None) -> None:
+                 at: RunState | None = None, first_sample: int = 0) -> None:
         self.program, self.raw, self.batch = program, raw, None if at is None else at.batch
         self._record = program.known_records(record)
         self._engine_choice, self._threads, self._device, self._length = engine, threads, device, steps
@@ -77,7 +78,7 @@ class Stream:
         if at is not None:
             at.check(program.graph)
             begun, told, held, self._digest = at.step, at.told, at.held, at.program
-        self._encoder = InputEncoder(program.inputs, told=told, step=begun)
+        self._encoder = InputEncoder(program.inputs, told=told, step=begun, first_sample=first_sample)
         self._aligner = Aligner(program.outputs, step=begun, held=held)
 
     @property
@@ -94,6 +95,7 @@ class Stream:
 
         Raises:
             InputError: LHC110 or LHC111, with the run where it was before; LHC116 after `finish`.
+            BackendError: LHC601, with the run where it was before.
         """
         if self._over:
             fail("LHC116", "the run is over: its last outputs have been taken", error=InputError,
@@ -103,8 +105,9 @@ class Stream:
         if self.batch not in (None, batch):
             fail("LHC110", f"a part of the input has {batch} samples", error=InputError,
                  param=f"the run has {self.batch}", help="every part holds the next steps of all samples")
+        engine = self._started(batch)
         encoded = self._encoder.encode(fitted)
-        self.batch = batch
+        self.batch, self._engine = batch, engine
         return self._advance(encoded, steps, progress)
 
     def finish(self, most: int | None = None) -> Iterator[Piece]:
@@ -135,21 +138,23 @@ class Stream:
         told, held = ({key.split("/", 1)[1]: own.get(key.split("/", 1)[1], np.zeros(shape, dtype=np.int64))
                        for key, shape in shapes.items() if key.startswith(kind)}
                       for kind, own in (("told/", self._encoder.told), ("held/", self._aligner.held)))
-        checkpoint = self._started().checkpoint()
+        self._engine = self._started(self.batch)
+        checkpoint = self._engine.checkpoint()
         return RunState(program=self._digest, batch=self.batch, told=told, held=held, note=dict(note or {}),
                         checkpoint=replace(checkpoint, step=self.step))
 
-    def _started(self) -> Engine:
-        if self._engine is None:
-            self._engine = begin(
-                self.program.graph, self.batch or 1, engine=self._engine_choice, steps=self._length,
-                record=self._record, at=None if self._at is None else self._at.checkpoint, threads=self._threads,
-                device=self._device)
-        return self._engine
+    def _started(self, batch: int) -> Engine:
+        """The engine, or a new one, which is for those who use it to keep: a part that is refused decides nothing."""
+        if self._engine is not None:
+            return self._engine
+        return begin(
+            self.program.graph, batch, engine=self._engine_choice, steps=self._length, record=self._record,
+            at=None if self._at is None else self._at.checkpoint, threads=self._threads, device=self._device)
 
     def _advance(self, encoded: Mapping[str, Array], steps: int, progress: Progress | None) -> Piece:
         taken, answered = self._aligner.step, self._aligner.answered
-        stretch: Stretch = self._started().advance(encoded, steps, progress)
+        self._engine = self._started(self.batch or 1)
+        stretch: Stretch = self._engine.advance(encoded, steps, progress)
         aligned = self._aligner.push(stretch.outputs)
         return Piece(first=taken if self.raw else answered, outputs=stretch.outputs if self.raw else aligned,
                      first_recorded=taken, recorded=stretch.recorded)

@@ -22,8 +22,11 @@ import loihic
 from loihic.cli import main
 from loihic.commands import long_run
 from loihic.commands.checkpoints import Interval
+from loihic.commands.destination import Files
+from loihic.commands.npy_file import NpyFile
 from loihic.commands.piped import arrays, send
 from loihic.errors import InputError
+from loihic.sim.state_file import save_state
 from loihic.sim.stream import Stream
 
 STEPS = 600
@@ -37,6 +40,22 @@ Stream.feed = lambda *arguments: (time.sleep(0.03), feed(*arguments))[1]
 from loihic.cli import main
 main(sys.argv[1:])
 """
+
+
+@pytest.fixture
+def model(model: Path) -> Path:
+    """The small model with such weights that its outputs are neither silent nor full."""
+    net = nir.read(model)
+    net.nodes["fc"].weight *= 30
+    net.nodes["out"].weight = np.abs(net.nodes["out"].weight) * 3e3
+    nir.write(model, net)
+    return model
+
+
+def test_the_program_answers(program, spikes):
+    values = loihic.load(program).run(spikes).outputs["output"]
+    assert 0.05 < values.mean() < 0.95
+    assert all(0 < values[:, :, neuron].mean() < 1 for neuron in range(2))
 
 
 @pytest.fixture
@@ -199,7 +218,8 @@ def interrupted(call: Callable, program: Path, spikes: np.ndarray, monkeypatch: 
 
 
 @pytest.mark.parametrize(("change", "code"), [
-    ("shorter", "LHC116"), ("other values", "LHC116"), ("fewer samples", "LHC116"), ("no output", "LHC116"),
+    ("shorter", "LHC116"), ("other values", "LHC116"), ("a value", "LHC116"), ("type", "LHC116"),
+    ("fewer samples", "LHC116"), ("no output", "LHC116"),
     ("raw", "LHC116"), ("units", "LHC116"), ("text", "LHC116"), ("other program", "LHC116"),
     ("no checkpoint", "LHC101"), ("cut checkpoint", "LHC106"), ("damaged checkpoint", "LHC106"), ("npz", "LHC702"),
 ])
@@ -209,6 +229,11 @@ def test_what_cannot_be_resumed(call, interrupted, spikes, folder, change, code)
         np.save("x.npy", spikes[:, :-1])
     elif change == "other values":
         np.save("x.npy", 1 - spikes)
+    elif change == "a value":
+        spikes[1, 30, 2] = 1 - spikes[1, 30, 2]  # of a step in the middle
+        np.save("x.npy", spikes)
+    elif change == "type":
+        np.save("x.npy", spikes.astype(np.int8))
     elif change == "fewer samples":
         interrupted += ["--samples", 2]
     elif change == "no output":
@@ -248,6 +273,151 @@ def test_a_full_disk_keeps_what_a_checkpoint_speaks_of(call, interrupted, spikes
     assert (folder / "o.npy").read_bytes() == saved(loihic.load(interrupted[1]).run(spikes).outputs["output"])
 
 
+# Checkpoints and outputs that do not belong together
+
+
+def killed_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
+    """The end of the process before the chunk after so many, as by `kill -9`: nothing is cleared away."""
+    feed, fed = Stream.feed, []
+
+    def feed_some(self: Stream, chunk: object) -> object:
+        fed.append(chunk)
+        if len(fed) > chunks:
+            raise KeyboardInterrupt
+        return feed(self, chunk)
+
+    monkeypatch.setattr(Stream, "feed", feed_some)
+    monkeypatch.setattr(Files, "abandon", lambda self, *, keep: None)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_checkpoint_of_an_earlier_run(call, program, spikes, folder, blocks_of_one, monkeypatch, kept):
+    """A new run that is killed before its first checkpoint: the old one is gone, or found not to be of its output."""
+    arguments = ["run", program, "x.npy", "-o", "o.npy"]
+    assert call(*arguments, "--checkpoint", "c.state").exit_code == 0
+    old = (folder / "c.state").read_bytes()
+    (folder / "o.npy").unlink()
+    with monkeypatch.context() as patched:
+        killed_after(patched, 2)
+        assert call(*arguments, "--checkpoint", "c.state").exit_code == 130
+    assert (folder / "o.npy.part").exists()
+    assert not (folder / "c.state").exists()
+    if kept:
+        (folder / "c.state").write_bytes(old)
+    result = call(*arguments, "--resume", "c.state")
+    assert result.exit_code == 1
+    assert ("LHC116" if kept else "LHC101") in result.stderr
+    assert not (folder / "o.npy").exists()
+
+
+def test_a_new_run_leaves_the_old_checkpoint_if_it_cannot_begin(call, interrupted, spikes, folder):
+    before = (folder / "c.state").read_bytes()
+    assert call(*interrupted[:-2], "--checkpoint", "c.state", "--record", "last.v").exit_code == 2
+    assert (folder / "c.state").read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [[], ["--record", "last.v"]])
+@pytest.mark.parametrize("complete", [False, True])
+def test_the_output_of_another_run(call, program, spikes, folder, monkeypatch, options, complete):
+    """Of the same shape and type: it is refused, and left as it is."""
+    arguments = ["run", program, "x.npy", *options]
+    with monkeypatch.context() as patched:
+        if not complete:
+            interrupt_after(patched, 2)
+        assert call(*arguments, "-o", "o/", "--checkpoint", "c.state").exit_code == (0 if complete else 130)
+    np.save("y.npy", 1 - spikes)
+    assert call("run", program, "y.npy", *options, "-o", "p/").exit_code == 0
+    before = {path: path.read_bytes() for path in (folder / "p").iterdir()}
+    result = call(*arguments, "-o", "p/", "--resume", "c.state")
+    assert result.exit_code == 1
+    assert "LHC116" in result.stderr
+    assert {path: path.read_bytes() for path in (folder / "p").iterdir()} == before
+    assert call(*arguments, "-o", "q/", "--resume", "c.state").exit_code == 1
+    assert not (folder / "q").exists()
+
+
+def test_other_arrays_than_the_interrupted_run_wrote(call, program, spikes, folder):
+    arguments = ["run", program, "x.npy", "-o", "o/"]
+    assert call(*arguments, "--record", "last.v", "--checkpoint", "c.state").exit_code == 0
+    result = call(*arguments, "--resume", "c.state")
+    assert result.exit_code == 1
+    assert "LHC116" in result.stderr
+    assert "last.v" in result.stderr
+
+
+@pytest.mark.parametrize("at", ["begin", "end"])
+def test_every_row_counts(call, interrupted, spikes, folder, at):
+    """A single row that the interrupted run did not write; what lies behind the checkpoint is computed again."""
+    rows = np.load("o.npy.part", mmap_mode="r+")
+    rows[0 if at == "begin" else 2, 3 if at == "begin" else -1] += 1
+    rows.flush()
+    result = call(*interrupted)
+    if at == "begin":
+        assert result.exit_code == 1
+        assert "LHC116" in result.stderr
+    else:
+        assert result.exit_code == 0
+        assert (folder / "o.npy").read_bytes() == saved(loihic.load(interrupted[1]).run(spikes).outputs["output"])
+
+
+def test_resumed_again_and_again(call, program, spikes, folder, blocks_of_one, monkeypatch):
+    """Killed between two checkpoints in every block, while a complete file was being written again as well."""
+    arguments = ["run", program, "x.npy", "-o", "o/", "--record", "hidden.lif.v", "--checkpoint-every", "70"]
+    resumed = ["--checkpoint", "c.state"]
+    for chunks in (3, 6, 2, 9, 5):
+        with monkeypatch.context() as patched:
+            killed_after(patched, chunks)
+            assert call(*arguments, *resumed).exit_code == 130
+        resumed = ["--resume", "c.state"]
+    for _ in range(2):
+        assert call(*arguments, *resumed).exit_code == 0
+    whole = loihic.load(program).run(spikes, record=[("hidden.lif", "v")])
+    assert (folder / "o" / "output.npy").read_bytes() == saved(whole.outputs["output"])
+    assert (folder / "o" / "hidden.lif.v.npy").read_bytes() == saved(whole.recorded["hidden.lif", "v"])
+    assert len(list((folder / "o").iterdir())) == 2
+
+
+def test_a_complete_output_stays_until_it_is_written_again(call, program, spikes, folder, monkeypatch):
+    arguments = ["run", program, "x.npy", "-o", "o.npy"]
+    assert call(*arguments, "--checkpoint", "c.state").exit_code == 0
+    before = (folder / "o.npy").read_bytes()
+    with monkeypatch.context() as patched:
+        killed_after(patched, 0)
+        patched.setattr(Stream, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert call(*arguments, "--resume", "c.state").exit_code == 130
+    assert (folder / "o.npy").read_bytes() == before
+
+
+def test_a_state_that_python_took(call, program, spikes, folder):
+    run = Stream(loihic.load(program), engine="numpy")
+    run.feed(spikes[:, :100])
+    save_state(run.state(), folder / "c.state")
+    result = call("run", program, "x.npy", "-o", "o.npy", "--resume", "c.state")
+    assert result.exit_code == 1
+    assert "error[LHC116]: c.state is not a checkpoint of `loihic run`" in result.stderr
+    assert "None" not in result.stderr
+
+
+@pytest.mark.parametrize(("sample", "step", "shape"), [
+    (1, 3, (1, 2, 3)), (2, 0, (1, 1, 3)), (0, 0, (3, 1, 3)), (-1, 0, (1, 1, 3)), (0, -1, (1, 1, 3)), (0, 0, (1, 1, 2))])
+def test_values_outside_an_array_are_not_written(tmp_path, sample, step, shape):
+    file = NpyFile(tmp_path / "a.npy", (2, 4, 3), np.int64)
+    file.put(1, 2, np.ones((1, 2, 3)))
+    with pytest.raises(ValueError, match="array"):
+        file.put(sample, step, np.full(shape, 7))
+    file.finish()
+    assert np.load(tmp_path / "a.npy").sum() == 6
+
+
+def test_where_a_wrong_value_is(call, program, spikes, folder, blocks_of_one):
+    """The sample and step of the file, not of the part that was read."""
+    spikes[2, 500, 1] = 7
+    np.save("x.npy", spikes)
+    result = call("run", program, "x.npy", "-o", "o.npy")
+    assert "LHC111" in result.stderr
+    assert "in step 500 of sample 2" in result.stderr
+
+
 # What is typed and what is read
 
 
@@ -255,7 +425,9 @@ def test_a_full_disk_keeps_what_a_checkpoint_speaks_of(call, interrupted, spikes
     (["--checkpoint", "c.state", "-o", "o.npz"], 2, "-o OUT.npy"), (["--checkpoint-every", "soon"], 2, "30s"),
     (["--checkpoint-every", "-1s"], 2, "30s"), (["--checkpoint-every", "nans"], 2, "30s"),
     (["--checkpoint", "x.npy"], 2, "overwritten"), (["--checkpoint", "a.npy", "-o", "a.npy"], 2, "is an output"),
-    (["--checkpoint", "no/c.state"], 1, "no folder"),
+    (["--checkpoint", "a.npy.part", "-o", "a.npy"], 2, "is an output"),
+    (["--checkpoint", "no/c.state"], 1, "no folder"), (["--checkpoint", ""], 1, "the name is empty"),
+    (["-o", ""], 1, "the name is empty"), (["--resume", ""], 1, "the name is empty"),
     (["--checkpoint", "net.loihic"], 2, "overwritten"), (["--checkpoint", "c", "--backend", "lava"], 2, "sim or torch"),
     (["-o", "no/o.npy"], 1, "no folder"), (["-o", "no/o/"], 1, "no folder"), (["-o", "net.nir/"], 1, "it is a file"),
     (["-o", "x.npy"], 2, "overwritten"), (["-o", "o.npy", "--record", "last.v"], 2, "-o o/"),
@@ -270,6 +442,42 @@ def test_wrong_options_write_nothing(call, program, spikes, folder, arguments, s
     assert result.exit_code == status, result.output
     assert words in result.stderr
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_outputs_under_way_are_not_inputs(call, program, spikes, folder):
+    for name, output in (("o.npy.part", "o.npy"), ("o/output.npy.part", "o/")):
+        (folder / "o").mkdir(exist_ok=True)
+        np.save("y.npy", spikes)
+        before = Path("y.npy").rename(name).read_bytes()
+        result = call("run", program, name, "-o", output)
+        assert result.exit_code == 2
+        assert "overwritten" in result.stderr
+        assert Path(name).read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["-o", "--checkpoint"])
+def test_pipes_of_the_system_stay(call, program, spikes, folder, option):
+    """As devices do; known before the run, and not after it."""
+    os.mkfifo("pipe")
+    before = sorted(folder.iterdir())
+    result = call("run", program, "x.npy", option, "pipe")
+    assert result.exit_code == 1
+    assert "LHC112" in result.stderr
+    assert "no regular file" in result.stderr
+    assert (folder / "pipe").is_fifo()
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_name_in_capitals(call, program, spikes, folder):
+    assert call("run", program, "x.npy", "-o", "o.NPY").exit_code == 0
+    assert (folder / "o.NPY").read_bytes() == saved(loihic.load(program).run(spikes).outputs["output"])
+
+
+def test_paths_without_a_name(call, program, spikes):
+    for arguments in ((".", "x.npy"), (program, ".")):
+        result = call("run", *arguments)
+        assert result.exit_code == 1
+        assert "cannot read .\n" in result.stderr
 
 
 def test_a_golden_run_has_no_checkpoint(call, program):
@@ -317,6 +525,12 @@ def sent(*arrays: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def headed(shape: str) -> bytes:
+    """An array of no elements whose header says that it has this shape."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(245) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
 def test_pipes(program, spikes):
     content = sent(spikes[:, :10], np.asfortranarray(spikes[:, 10:11]), spikes[:, 11:11], spikes[:, 11:])
     result = piped(program, content)
@@ -350,6 +564,8 @@ def test_every_part_is_answered_at_once(program, spikes, folder):
     (sent(np.array(["a"])), "LHC110"), (sent(np.zeros((5, 3)), np.full((5, 3), 7)), "LHC111"),
     (sent(np.zeros((5, 3))).replace(b"(5, 3), }        ", b"(555555555, 3), }"), "LHC110"),
     (sent(np.zeros((5, 3))).replace(b"(5, 3), }", b"((5, 3), "), "LHC101"),
+    (sent(np.zeros((5, 3), dtype="V0")), "LHC110"), (sent(np.zeros((5, 3), dtype=complex)), "LHC110"),
+    (headed("(99999999999999999999, 0)"), "LHC101"), (headed(f"(0, {50 * '1, '})"), "LHC101"),
 ])
 def test_pipes_that_carry_something_else(program, content, code):
     result = piped(program, content)

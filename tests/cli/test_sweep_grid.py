@@ -73,7 +73,7 @@ def test_what_it_says(call, model, data, folder):
         assert text in result.stdout
     found = json.loads((folder / "s.json").read_text())
     assert [point["error"] is None for point in found["points"]] == [True, False, True, False]
-    assert not (folder / "s.partial").exists()
+    assert not (folder / "s.json.partial").exists()
     printed = json.loads(call("sweep", model, "data.npz", "--grid", "weight-bits=8,3", "--grid", "cores=1,0", "--cost",
                               "words", "--cost", "step-time", "--json").stdout)
     assert printed["points"] == found["points"]

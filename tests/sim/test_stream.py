@@ -19,7 +19,8 @@ from strategies import RandomNet, networks
 from stream_nets import random_input, told_changes, two_ends
 
 import loihic
-from loihic.errors import CompileError, InputError
+from loihic.encoding import InputEncoder
+from loihic.errors import BackendError, CompileError, InputError, fail
 from loihic.program import Program
 from loihic.sim.state_file import load_state, save_state
 from loihic.sim.stream import Piece, Stream, stream
@@ -171,6 +172,43 @@ def test_wrong_parts() -> None:
     equal(run.state().tensors(), before.tensors())
     with pytest.raises(InputError, match="LHC701"):
         Stream(program, record=[("lif", "w")])
+
+
+def test_an_engine_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is where it was before: once the engine is there, it takes the same part."""
+    program = told_changes()
+    x = random_input(program, 20)
+    run = Stream(program)
+
+    def missing(*_: object, **__: object) -> None:
+        fail("LHC601", "there is no engine", error=BackendError)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("loihic.sim.stream.begin", missing)
+        with pytest.raises(BackendError, match="LHC601"):
+            run.feed(x)
+    assert (run.step, run.batch) == (0, None)
+    equal(joined([run.feed(x), *run.finish()])[0], program.run(x).outputs)
+
+
+def test_a_first_part_that_is_refused_decides_nothing() -> None:
+    program = two_ends()
+    x = random_input(program, 12, 3)
+    run = Stream(program)
+    with pytest.raises(InputError, match="LHC111"):
+        run.feed(x[:2] + 7)
+    equal(joined([run.feed(x), *run.finish()])[0], program.run(x).outputs)
+
+
+def test_messages_count_from_the_first_step_and_sample() -> None:
+    program = two_ends()
+    x = random_input(program, 12)
+    (name,) = program.inputs
+    x[1, 4] = 9
+    with pytest.raises(InputError, match=r"(?s)LHC111.*in step 104 of sample 2001"):
+        InputEncoder(program.inputs, step=100, first_sample=2000).encode({name: x})
+    with pytest.raises(InputError, match=r"(?s)LHC111.*in step 4 of sample 11"):
+        Stream(program, first_sample=10).feed(x)
 
 
 # Files

@@ -13,7 +13,7 @@ from loihic.sim.flat.kernels import advance, close, count, listen, spread
 from loihic.sim.flat.products import Product
 from loihic.sim.flat.tables import Tables
 
-ROWS = 512  # steps times samples that a lane takes at once: enough that calls from Python do not matter
+ROWS = 1024  # steps times samples that a lane takes at once: enough that calls from Python do not matter
 LARGEST = 1 << 22  # events that a lane has room for; fewer rows are taken where they could be more
 PADDING = 16
 

@@ -27,12 +27,12 @@ def hardware_found() -> bool:
 
 def run_on_lava(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *,
                 record: Iterable[tuple[str, str]] = (), timeout: float | None = None,
-                hardware: bool = False, on_progress: Callable[[str], None] | None = None
-                ) -> tuple[dict[str, Array], Recorded]:
+                hardware: bool = False, on_progress: Callable[[str], None] | None = None,
+                beat: Callable[[], None] | None = None) -> tuple[dict[str, Array], Recorded]:
     """Run a timed graph on Lava's CPU simulator, or on a chip.
 
     Arguments and results as `loihic.sim.simulator.simulate`; `timeout` is in seconds and generous by default;
-    `on_progress` is that of `run_network`.
+    `on_progress` and `beat` are those of `run_network`.
 
     Raises:
         BackendError: LHC601 not installed, LHC602 failed, LHC603 ran out of time.
@@ -47,7 +47,8 @@ def run_on_lava(graph: HardwareGraph, inputs: Mapping[str, Array], steps: int, *
     arrays = {names[name]: to_lava(values, graph.shapes[name]) for name, values in inputs.items()}
     samples = next(iter(inputs.values())).shape[0]
     limit = timeout if timeout is not None else default_timeout(len(network.processes), steps, samples)
-    found = run_network(network, arrays, steps, timeout=limit, hardware=hardware, on_progress=on_progress)
+    found = run_network(network, arrays, steps, timeout=limit, hardware=hardware, on_progress=on_progress,
+                        beat=beat)
     outputs = {}
     for name, node in graph.nodes.items():
         if isinstance(node, Sink):

@@ -28,6 +28,8 @@ QUIET_TRACKER = "ignore::UserWarning:multiprocessing.resource_tracker"
 GRACE_SECONDS = 2.0
 """How long a process group may take to end by itself before it is killed."""
 
+BEAT_SECONDS = 0.2
+
 START_SECONDS = 60.0
 """Import of Lava on a slow or busy machine, once for a run."""
 
@@ -82,6 +84,19 @@ def _forward(stream: IO[str], lines: list[str], receive: Callable[[str], None] |
     return thread
 
 
+def _ends(process: subprocess.Popen[str], timeout: float, beat: Callable[[], None] | None) -> bool:
+    """Wait, and say whether `process` ended in time."""
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            process.wait(timeout=left if beat is None else min(left, BEAT_SECONDS))
+            return True
+        except subprocess.TimeoutExpired:
+            if beat is not None:
+                beat()
+    return False
+
+
 def _report(lines: list[str]) -> str:
     """The end of what the worker wrote to stderr, below the line that names the error."""
     text = [line for line in lines if line.strip()][-REPORT_LINES:]
@@ -90,7 +105,8 @@ def _report(lines: list[str]) -> str:
 
 
 def run_script(
-    command: list[str], *, timeout: float, on_progress: Callable[[str], None] | None = None
+    command: list[str], *, timeout: float, on_progress: Callable[[str], None] | None = None,
+    beat: Callable[[], None] | None = None,
 ) -> None:
     """Run `command` in a new session until it ends; its whole process group is gone when this returns or raises.
 
@@ -98,6 +114,7 @@ def run_script(
         command: the program and its arguments; its stdin stays open and closes when this process ends.
         timeout: limit in seconds.
         on_progress: receives each line that the command writes to stdout.
+        beat: called several times a second, in this thread; what it raises ends the command, and is raised here.
 
     Raises:
         BackendError: LHC602 if the command fails, LHC603 if it takes longer than `timeout`.
@@ -109,14 +126,11 @@ def run_script(
     )
     errors: list[str] = []
     readers: list[threading.Thread] = []
-    timed_out = False
     try:
         for stream, lines, receive in ((process.stdout, [], on_progress), (process.stderr, errors, None)):
             if stream is not None:
                 readers.append(_forward(stream, lines, receive))
-        process.wait(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        timed_out = True
+        timed_out = not _ends(process, timeout, beat)
     finally:
         status = process.poll()
         end_group(process)
@@ -134,7 +148,7 @@ def run_script(
 
 def run_network(
     network: LavaNetwork, inputs: Mapping[str, Array], steps: int, *, timeout: float, hardware: bool = False,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None, beat: Callable[[], None] | None = None,
 ) -> dict[str, Array]:
     """Run `network` on Lava.
 
@@ -146,6 +160,7 @@ def run_network(
         hardware: run on a Loihi 2 (needs lava-loihi) instead of the simulator.
         on_progress: receives a line such as ``sample 1/3: 1.25 s`` after each sample, in a thread of its own; the
             time is that of Lava's run() alone.
+        beat: as for `run_script`.
 
     Returns:
         For each tap and each probe, by its key, int32 (N, steps, *shape).
@@ -161,5 +176,5 @@ def run_network(
         write_network(network, inputs, steps, folder)
         # The copy of the script is run, not the package's own: Lava executes every file in the folder of a Process.
         command = [sys.executable, str(folder / SCRIPT), str(folder), "--end-with-parent"]
-        run_script(command + ["--hardware"] * hardware, timeout=timeout, on_progress=on_progress)
+        run_script(command + ["--hardware"] * hardware, timeout=timeout, on_progress=on_progress, beat=beat)
         return load_arrays(folder / "result.npz")

@@ -140,6 +140,28 @@ def test_hang_with_stubborn_children_is_killed(groups: list[int]) -> None:
     assert not live_members(groups[0])
 
 
+def test_a_beat_that_raises_ends_the_run(groups: list[int]) -> None:
+    beats = 0
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+        if beats == 2:
+            raise KeyError("enough")
+
+    begin = time.monotonic()
+    with pytest.raises(KeyError, match="enough"):
+        run_script([sys.executable, "-c", "import os, time; os.fork(); time.sleep(600)"], timeout=60, beat=beat)
+    assert time.monotonic() - begin < 20
+    assert not live_members(groups[0])
+
+
+def test_a_time_limit_holds_while_there_are_beats(groups: list[int]) -> None:
+    with pytest.raises(BackendError, match="did not finish within"):
+        run_script([sys.executable, "-c", "import time; time.sleep(600)"], timeout=0.5, beat=lambda: None)
+    assert not live_members(groups[0])
+
+
 def test_children_of_a_failed_leader_are_killed(groups: list[int]) -> None:
     program = "import os, time\nif os.fork() == 0:\n    time.sleep(600)\nraise SystemExit('the reason')"
     with pytest.raises(BackendError, match="the reason"):
