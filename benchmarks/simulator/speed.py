@@ -25,7 +25,7 @@ from loihic.targets.lava.backend import run_on_lava
 from loihic.targets.lava.runner import lava_version
 
 BATCH, BATCH_STEPS = 256, 100
-REPEATS = 5
+REPEATS = 9
 
 
 def main() -> None:

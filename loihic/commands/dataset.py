@@ -113,7 +113,7 @@ def shelved(target: Path | None, resume: bool, what: str) -> Iterator[Shelf | No
         return
     from loihic.evaluate.shelf import Shelf
 
-    shelf = Shelf(target.with_suffix(".partial"), resume=resume)
+    shelf = Shelf(target.with_name(f"{target.name}.partial"), resume=resume)
     if not resume and len(shelf):
         click.echo(f"{shelf.folder} holds {len(shelf)} {what} of an earlier run; --resume would use those that fit",
                    err=True)

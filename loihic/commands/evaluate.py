@@ -41,13 +41,13 @@ def evaluate(program_file: str, data_file: str, output: str | None, plot_file: s
     """
     from loihic import api
     from loihic.evaluate import evaluate as over
-    from loihic.evaluate.data import open_arrays, split_truth
+    from loihic.evaluate.data import split_truth
 
     labels_file = labels if labels is not None and Path(labels).exists() else None
     target = results_path(output, RESULTS, program_file, data_file, labels_file)
     drawn = plot_path(plot_file, program_file, data_file, labels_file)
     program = api.load(program_file)
-    raw, truth = split_truth(open_arrays(data_file), program.input_shapes, labels)
+    raw, truth = split_truth(api.load_inputs(data_file, mapped=True), program.input_shapes, labels)
     begun = time.monotonic()
     with shelved(target, resume, "shards") as shelf:
         with Meter("evaluating", BAR) as meter:

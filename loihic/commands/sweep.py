@@ -46,8 +46,8 @@ def sweep(ctx: click.Context, /, model: str, data_file: str, specs: tuple[str, .
     The options of `compile` apply to all points. A combination that does not compile is a row with its error's code;
     the exit status is that of an error only if none does.
     """
+    from loihic.api import load_inputs
     from loihic.codes import CODES
-    from loihic.evaluate.data import open_arrays
     from loihic.evaluate.sweep import sweep as over
 
     execution = {name: given.pop(name) for name in EXECUTION}
@@ -56,7 +56,7 @@ def sweep(ctx: click.Context, /, model: str, data_file: str, specs: tuple[str, .
     target = results_path(output, (".json",), *inputs)
     drawn = plot_path(plot_file, *inputs)
     ways = grid_variants(specs, given)
-    loaded = open_arrays(data_file)
+    loaded = load_inputs(data_file, mapped=True)
     begun = time.monotonic()
     with shelved(target, resume, "points") as shelf:
         with Meter("sweeping", BAR) as meter:

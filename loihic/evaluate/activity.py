@@ -72,8 +72,8 @@ def activities(program: Program, sent: Mapping[str, Array], steps: int) -> tuple
 
 
 def counted_run(program: Program, encoded: Mapping[str, Array], *, backend: str = "sim", threads: int | None = None,
-                device: str = "cpu", timeout: float | None = None, progress: Callable[[float], None] | None = None
-                ) -> tuple[dict[str, Array], Sent]:
+                device: str = "cpu", timeout: float | None = None, progress: Callable[[float], None] | None = None,
+                runs: int = 1) -> tuple[dict[str, Array], Sent]:
     """Run a program and count its messages.
 
     Args:
@@ -83,7 +83,8 @@ def counted_run(program: Program, encoded: Mapping[str, Array], *, backend: str 
         threads: as for `Program.run`.
         device: likewise.
         timeout: likewise.
-        progress: called with the share that is done, 0 to 1.
+        progress: called with the share that is done, 0 to 1; may raise to end the run.
+        runs: that there will be of about this size; the choice of an engine is made for all of them.
 
     Returns:
         Per output its integers, aligned, (N, T, *shape); and the messages of each element of every Source and
@@ -93,15 +94,15 @@ def counted_run(program: Program, encoded: Mapping[str, Array], *, backend: str 
         BackendError: the backend is missing or failed.
     """
     if backend == "lava":
-        return _on_lava(program, encoded, timeout)
+        return _on_lava(program, encoded, timeout, progress)
     if backend not in BACKENDS:
         fail("LHC702", f"unknown backend {backend!r}", error=InputError, help=f"one of {', '.join(BACKENDS)}")
     batch, length = next(iter(encoded.values())).shape[:2]
     total = length + program.latency
     windows = _windows(program, length)
     marks = sorted({mark for window in windows.values() for mark in window} | {total})
-    engine = begin(program.graph, batch, engine="auto" if backend == "sim" else backend, steps=total, count=True,
-                   threads=threads, device=device)
+    engine = begin(program.graph, batch, engine="auto" if backend == "sim" else backend, steps=total * runs,
+                   count=True, threads=threads, device=device)
     sent = {name: np.zeros(program.graph.shapes[name], dtype=np.int64).reshape(-1) for name in windows}
     parts: dict[str, list[Array]] = {name: [] for name in program.outputs}
     done = 0
@@ -135,13 +136,17 @@ def _offset(progress: Callable[[float], None] | None, done: int, total: int) -> 
     return lambda steps: progress((done + steps) / total)
 
 
-def _on_lava(program: Program, encoded: Mapping[str, Array], timeout: float | None) -> tuple[dict[str, Array], Sent]:
+def _on_lava(program: Program, encoded: Mapping[str, Array], timeout: float | None,
+             progress: Callable[[float], None] | None) -> tuple[dict[str, Array], Sent]:
     """The same on Lava's simulator, by recording what every population sends."""
     from loihic.targets.lava.backend import run_on_lava
 
-    length = next(iter(encoded.values())).shape[1]
+    samples, length = next(iter(encoded.values())).shape[:2]
+    done: list[str] = []  # a line for each sample
     record = [(name, "out") for name, node in program.graph.nodes.items() if isinstance(node, Population)]
-    raw, recorded = run_on_lava(program.graph, encoded, length + program.latency, record=record, timeout=timeout)
+    raw, recorded = run_on_lava(program.graph, encoded, length + program.latency, record=record, timeout=timeout,
+                                on_progress=done.append,
+                                beat=None if progress is None else lambda: progress(min(len(done) / samples, 1.0)))
     outputs = {name: raw[name][:, sink.latency : sink.latency + length] for name, sink in program.outputs.items()}
     trains = {**encoded, **{name: values for (name, _), values in recorded.items()}}
     sent = {}

@@ -5,11 +5,13 @@ Whoever runs the cluster is trusted: Dask sends functions and results as pickles
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NoReturn
@@ -18,6 +20,9 @@ from loihic.errors import BackendError, Diagnostic, InputError, LoihicError, fai
 from loihic.evaluate.executors import AHEAD, Beat, J, R, S
 
 PATIENCE = 15.0  # seconds to wait for the scheduler, and then for its first worker
+PROTOCOLS = ("", "tcp", "tls", "ws", "wss", "ucx", "inproc")
+UNKNOCKED = ("ucx", "inproc")  # that are not a host's ports
+LOGGERS = ("distributed", "tornado", "asyncio")  # of Dask and what it stands on
 RETRIES = 2  # of a job that fails on a worker; a worker that is lost counts with the cluster's own allowed-failures
 REMEDY = "`dask scheduler` starts one, `dask worker ADDRESS` gives it workers; see `loihic explain LHC605`"
 INSTALL = 'pip install "loihic[distributed]"'
@@ -63,6 +68,7 @@ class Cluster:
         _knock(address)
         self.address, self.quiet = address, _Quiet()
         try:
+            _greet(address)
             self.client: Any = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
         except Exception as error:  # whatever a server that is no scheduler may bring about
             self.quiet.end()
@@ -123,7 +129,8 @@ class Cluster:
             return future.result()
         except killed as error:
             fail("LHC606", "the workers that took up a piece of work were lost, one after another", error=BackendError,
-                 param=_line(error), help="most often memory: --shard N with fewer samples; --resume goes on")
+                 param=_line(error), help="most often memory: fewer samples at once "
+                 "(--shard N of evaluate, --samples N of sweep); --resume goes on")
         except OSError as error:
             self._lost(error)
         except Exception as error:  # whatever a worker raised, or has not installed
@@ -148,8 +155,8 @@ class _Quiet:
     """Keeps distributed's own logs from the terminal until `end`: a worker lost is told once, by us, if it matters."""
 
     def __init__(self) -> None:
-        self.levels = {name: logging.getLogger(name).level for name in ("distributed", *logging.root.manager.loggerDict)
-                       if name.partition(".")[0] == "distributed"}
+        self.levels = {name: logging.getLogger(name).level for name in (*LOGGERS, *logging.root.manager.loggerDict)
+                       if name.partition(".")[0] in LOGGERS}
         for name in self.levels:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -161,13 +168,37 @@ class _Quiet:
 def _knock(address: str) -> None:
     """Whether anything listens at a host and port; Dask itself would try for long, and leave a client behind."""
     protocol, _, place = address.rpartition("://")
-    if protocol not in ("", "tcp", "tls", "ws", "wss"):
+    if protocol not in PROTOCOLS:
+        fail("LHC605", f"{address} is no address of a Dask scheduler", param=f"it begins with {protocol}://",
+             help=f"addresses begin with {'://, '.join(PROTOCOLS[1:])}://; `dask scheduler` prints its own",
+             error=BackendError)
+    if protocol in UNKNOCKED:
         return
     host, _, port = place.strip("/").rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
     except (OSError, ValueError, OverflowError) as error:
         _unreachable(address, error)
+
+
+def _greet(address: str) -> None:
+    """Shake hands, in time: Dask's client would wait for ever for a server that says nothing.
+
+    It is done in a thread of its own, for the caller's may run an event loop.
+    """
+    comm: Any = importlib.import_module("distributed.comm")
+    security: Any = importlib.import_module("distributed.security")
+
+    async def greet() -> None:
+        arguments = security.Security().get_connection_args("client")
+        try:
+            met = await asyncio.wait_for(comm.connect(address, timeout=PATIENCE, **arguments), PATIENCE)
+        except asyncio.TimeoutError as error:
+            raise OSError(f"what listens there did not answer as a scheduler does in {PATIENCE:g} s") from error
+        met.abort()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(greet())).result()
 
 
 def _unreachable(address: str, error: BaseException) -> NoReturn:

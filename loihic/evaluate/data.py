@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from loihic.api import load_inputs
 from loihic.errors import InputError, fail
-from loihic.golden import fit_inputs
-from loihic.ir.node import Array, Shape
+from loihic.ir.node import Array
 
 Raw = Array | Mapping[str, Array]
 TRUTH_KEYS = ("labels", "label", "targets", "target", "y")
-NPY = b"\x93NUMPY"
-
-
-def open_arrays(path: str | os.PathLike[str]) -> Array | dict[str, Array]:
-    """The arrays of a .npy or .npz file; a .npy is mapped into memory, not read. Never unpickles.
-
-    Raises:
-        InputError: LHC101.
-    """
-    try:
-        with open(path, "rb") as file:
-            mapped = file.read(len(NPY)) == NPY
-        if mapped:
-            found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-            return found
-    except (OSError, ValueError):
-        pass  # told below
-    return load_inputs(path)
 
 
 def split_truth(loaded: Raw, inputs: Collection[str], wanted: str | Array | None = None) -> tuple[Raw, Array | None]:
@@ -79,7 +57,7 @@ def _truth_file(wanted: str, named: Mapping[str, Array]) -> Array:
         held = f"; the data set holds {', '.join(named)}" if named else ""
         fail("LHC701", f"--labels {wanted} is neither a file nor an array of the data set", error=InputError,
              help=f"labels or targets as a .npy file, or the name of an array{held}")
-    found = open_arrays(wanted)
+    found = load_inputs(wanted, mapped=True)
     if not isinstance(found, dict):
         return found
     keys = list(found) if len(found) == 1 else [key for key in TRUTH_KEYS if key in found]
@@ -87,22 +65,3 @@ def _truth_file(wanted: str, named: Mapping[str, Array]) -> Array:
         fail("LHC115", f"{Path(wanted).name} holds the arrays {', '.join(found) or '(none)'}", error=InputError,
              help="a file of labels holds one array, or one that is called labels")
     return found[keys[0]]
-
-
-def lay_out(raw: Raw, ports: Mapping[str, Shape]) -> dict[str, Array]:
-    """Arrays per input, each (N, T, *shape), without looking at a value: these are checked shard by shard.
-
-    Raises:
-        InputError: LHC110, as for `Program.run`.
-    """
-    arrays = dict(raw) if isinstance(raw, Mapping) else {"": raw}
-    arrays = {name: values if isinstance(values, np.ndarray) else np.asarray(values) for name, values in arrays.items()}
-    # Zeros of the same shape take no memory, and are finite without being read.
-    hollow = {name: np.broadcast_to(np.uint8(0), values.shape) if values.dtype.kind in "buif" else values
-              for name, values in arrays.items()}
-    fitted = fit_inputs(hollow if isinstance(raw, Mapping) else hollow[""], ports)
-    found = {}
-    for name, values in fitted.items():
-        array = arrays[name] if name in arrays else next(iter(arrays.values()))
-        found[name] = array if array.ndim == values.ndim else array[None]
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from loihic.errors import InputError, fail
 from loihic.evaluate.activity import BACKENDS, Activity, activities
-from loihic.evaluate.data import Raw, lay_out
+from loihic.evaluate.data import Raw
 from loihic.evaluate.executors import Executor, close, cores, executor
 from loihic.evaluate.metrics import Classification, Regression, classification, regression
-from loihic.evaluate.questions import Questions, ask, choose_output, real_answers
-from loihic.evaluate.shards import Setting, Shard, ShardResult, cut, forgetful, gathered, run_shard, shard_key
+from loihic.evaluate.questions import Questions, ask, choose_output, first_truth, real_answers
+from loihic.evaluate.shards import Job, Setting, Shard, ShardResult, cut, forgetful, gathered, run_shard, shard_key
 from loihic.evaluate.shelf import Shelf
+from loihic.golden import fit_shapes
 from loihic.ir.node import Array
+from loihic.ops.source import Sink
 from loihic.program import Program
 from loihic.report.tables import is_graded
 
@@ -157,9 +159,12 @@ def evaluate(program: Program, x: Raw, labels: Array | None = None, *, output: s
     if backend not in BACKENDS:
         fail("LHC702", f"unknown backend {backend!r}", error=InputError, help=f"one of {', '.join(BACKENDS)}")
     output = choose_output(program, output)
-    inputs, labels = _first(program, lay_out(x, program.input_shapes), labels, samples)
-    count, steps = next(iter(inputs.values())).shape[:2]
-    questions = ask(program, output, count, steps, labels, metric=metric, readout=readout)
+    inputs = fit_shapes(x, program.input_shapes)
+    truth = None if labels is None else np.asarray(labels)
+    if samples is not None:
+        inputs, truth = _first(program, inputs, truth, samples, program.outputs[output], metric)
+    count, steps = _size(inputs)
+    questions = ask(program, output, count, steps, truth, metric=metric, readout=readout)
     shards = cut(program, count, steps, size=shard, backend=backend)
     if len({piece.start for piece in shards}) > 1 and questions.readout != "each":
         shards = [Shard(first=0, last=1, start=0, stop=steps)]  # an answer that takes all steps together
@@ -167,7 +172,7 @@ def evaluate(program: Program, x: Raw, labels: Array | None = None, *, output: s
     try:
         spread = threads or (None if used.remote else max(1, cores() // max(1, min(used.workers, len(shards)))))
         setting = Setting(output=output, readout=questions.readout, backend=backend, device=device, threads=spread,
-                          timeout=timeout, with_float=with_float)
+                          timeout=timeout, with_float=with_float, shards=len(shards))
         results, resumed = _all(program, setting, shards, inputs, used, shelf, progress)
     finally:
         close(used)
@@ -175,17 +180,21 @@ def evaluate(program: Program, x: Raw, labels: Array | None = None, *, output: s
                    resumed=resumed)
 
 
-def _first(program: Program, inputs: dict[str, Array], labels: Array | None, samples: int | None
+def _size(inputs: Mapping[str, Array]) -> tuple[int, int]:
+    """Samples and steps."""
+    samples, steps = next(iter(inputs.values())).shape[:2]
+    return samples, steps
+
+
+def _first(program: Program, inputs: Mapping[str, Array], truth: Array | None, samples: int, sink: Sink, metric: str
            ) -> tuple[dict[str, Array], Array | None]:
     """The first `samples` of inputs and labels, or steps of a single long run."""
-    if samples is None:
-        return inputs, labels
-    count, steps = next(iter(inputs.values())).shape[:2]
-    if count == 1 and forgetful(program):
-        if labels is not None:
-            labels = labels[:, :samples] if labels.ndim > 1 and len(labels) == 1 != steps else labels[:samples]
-        return {name: values[:, :samples] for name, values in inputs.items()}, labels
-    return ({name: values[:samples] for name, values in inputs.items()}, None if labels is None else labels[:samples])
+    size = _size(inputs)
+    of_steps = size[0] == 1 and forgetful(program)
+    if truth is not None:
+        truth = first_truth(sink, truth, size, samples, of_steps=of_steps, metric=metric)
+    cut = (slice(None), slice(samples)) if of_steps else (slice(samples),)
+    return {name: values[cut] for name, values in inputs.items()}, truth
 
 
 def _all(program: Program, setting: Setting, shards: list[Shard], inputs: dict[str, Array], used: Executor,
@@ -198,7 +207,7 @@ def _all(program: Program, setting: Setting, shards: list[Shard], inputs: dict[s
     waiting: list[int] = []  # places of the jobs, in the order in which they are handed out
     resumed = 0
 
-    def jobs() -> Iterator[tuple[Setting, dict[str, Array]]]:
+    def jobs() -> Iterator[Job]:
         nonlocal resumed
         for place, shard in enumerate(shards):
             arrays = shard.of(inputs)
@@ -210,7 +219,7 @@ def _all(program: Program, setting: Setting, shards: list[Shard], inputs: dict[s
                     resumed += 1
                     continue
             waiting.append(place)
-            yield setting, arrays
+            yield setting, shard, arrays
 
     def tell(done: float) -> None:
         if progress is not None:

@@ -125,6 +125,7 @@ def regression(values: Array, targets: Array) -> Regression:
 
     A target that does not vary has no R2; as in scikit-learn it is then 1 for perfect values, else 0.
     """
+    targets = targets.astype(np.float64, copy=False)
     errors = values - targets
     mse = np.mean(errors ** 2, axis=0)
     spread = np.var(targets, axis=0)

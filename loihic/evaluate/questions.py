@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from loihic.program import Program
 
 METRICS = ("auto", "accuracy", "regression")
 READOUTS = ("auto", "sum", "mean", "last", "max", "each")
+LARGEST = 1e150  # of a target: its square is a number too
+Size = tuple[int, int]  # samples and steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +58,9 @@ def ask(program: Program, output: str, samples: int, steps: int, truth: Array | 
         readout: str = "auto") -> Questions:
     """Fit labels or targets to a data set of `samples` runs of `steps` steps.
 
-    Whole numbers are labels (if the output has several elements), others are targets. They may be given for each
-    sample, or for each step of it; the readout is then ``each``. For each sample labels are compared with the sum over
-    the steps, targets with the mean.
+    Whole numbers are labels (if the output has several elements; numbers of a real type only where their shape is not
+    that of targets), others are targets. They may be given for each sample, or for each step of it; the readout is then
+    ``each``. For each sample labels are compared with the sum over the steps, targets with the mean.
 
     Raises:
         InputError: LHC115 if they do not fit, LHC702 for a metric or readout that does not.
@@ -77,11 +80,10 @@ def ask(program: Program, output: str, samples: int, steps: int, truth: Array | 
         fail("LHC115", "labels and targets are finite numbers, and at least one", node=output, error=InputError,
              param=f"of type {truth.dtype}, shape {truth.shape}")
     if metric == "auto":
-        metric = "accuracy" if truth.dtype.kind in "bui" and size > 1 else "regression"
-    suffixes: list[Shape] = [(), (1,)] if metric == "accuracy" else [(size,), sink.shape, *([()] if size == 1 else [])]
-    each, flat = _fit(truth, samples, steps, suffixes, output)
-    if metric == "accuracy":
-        flat = _labels(flat, size, output)
+        metric = _metric(sink, truth, (samples, steps))
+    prefix = _fitted(truth, (samples, steps), metric, sink, output)
+    each, flat = prefix != (samples,), truth.reshape(prod(prefix), -1)
+    flat = _labels(flat, size, output) if metric == "accuracy" else _targets(flat, output)
     if readout == "auto":
         readout = "each" if each else ("sum" if metric == "accuracy" else "mean")
     if readout == "each" and not each:
@@ -92,35 +94,101 @@ def ask(program: Program, output: str, samples: int, steps: int, truth: Array | 
     return Questions(output=output, readout=readout, metric=metric, truth=flat, elements=size)
 
 
-def _fit(truth: Array, samples: int, steps: int, suffixes: list[Shape], output: str) -> tuple[bool, Array]:
-    """Whether there is a truth for each step, and all as (questions, elements)."""
-    prefixes: list[tuple[bool, Shape]] = [(True, (samples, steps)), (False, (samples,))]
-    if samples == 1:
-        prefixes.append((True, (steps,)))
-    for each, prefix in prefixes:
-        for suffix in suffixes:
-            if truth.shape == (*prefix, *suffix):
-                return each, truth.reshape(prod(prefix), -1)
-    fits = " or ".join(str((*prefix, *suffixes[0])) for _, prefix in prefixes)
-    return fail("LHC115", f"labels or targets of shape {truth.shape} do not fit {samples} samples of {steps} steps",
-                node=output, error=InputError, help=f"their shape is {fits}; --samples N takes the first N of both")
+def first_truth(sink: Sink, truth: Array, size: Size, number: int, *, of_steps: bool = False,
+                metric: str = "auto") -> Array:
+    """The labels or targets of the first samples, or of the first steps of a single one.
+
+    Args:
+        sink: the output.
+        truth: of the whole data set, or of more; what fits neither it nor the part is returned as it is.
+        size: of the data set.
+        number: of samples, or of steps.
+        of_steps: whether it is of steps.
+        metric: as for `ask`.
+    """
+    if truth.dtype.kind not in "buif" or truth.ndim == 0:
+        return truth
+    samples, steps = (size[0], min(number, size[1])) if of_steps else (min(number, size[0]), size[1])
+
+    def prefix(part: Array, size: Size) -> Shape | None:
+        return _prefix(part.shape, size, metric if metric != "auto" else _metric(sink, part, size), sink)
+
+    found = prefix(truth, size)
+    if found is not None:
+        axes = {1: (samples if found == size[:1] else steps,), 2: (samples, steps)}[len(found)]
+        return truth[tuple(map(slice, axes))]
+    parts = [*([truth[:, :number]] if of_steps and truth.ndim > 1 else []), truth[:number]]
+    return next((part for part in parts if prefix(part, (samples, steps)) is not None), truth)
+
+
+def _metric(sink: Sink, truth: Array, size: Size) -> str:
+    """Whether numbers are labels or targets."""
+    if prod(sink.shape) == 1:
+        return "regression"
+    if truth.dtype.kind in "bui":
+        return "accuracy"
+    as_labels = _prefix(truth.shape, size, "accuracy", sink) and not _prefix(truth.shape, size, "regression", sink)
+    return "accuracy" if as_labels and _is_whole(truth) else "regression"
+
+
+def _is_whole(truth: Array) -> bool:
+    return truth.dtype.kind != "f" or bool(np.all(truth == np.floor(truth)))
+
+
+def _prefix(shape: Shape, size: Size, metric: str, sink: Sink) -> Shape | None:
+    """The leading axes of labels or targets: (samples, steps), (samples,), or (steps,) of a single sample."""
+    elements = prod(sink.shape)
+    suffixes: list[Shape] = [(elements,), sink.shape, *([()] if elements == 1 else [])]
+    return next((prefix for prefix in _prefixes(size)
+                 for suffix in ([(), (1,)] if metric == "accuracy" else suffixes) if shape == (*prefix, *suffix)), None)
+
+
+def _prefixes(size: Size) -> list[Shape]:
+    samples, steps = size
+    return [(samples, steps), (samples,), *([(steps,)] if samples == 1 else [])]
+
+
+def _fitted(truth: Array, size: Size, metric: str, sink: Sink, output: str) -> Shape:
+    """As `_prefix`, of labels or targets that fit."""
+    found = _prefix(truth.shape, size, metric, sink)
+    if found is not None:
+        return found
+    suffix: Shape = () if metric == "accuracy" else (prod(sink.shape),)
+    fits = " or ".join(str((*prefix, *suffix)) for prefix in _prefixes(size))
+    other = "regression" if metric == "accuracy" else "accuracy"
+    is_other = _prefix(truth.shape, size, other, sink) is not None and (other == "regression" or _is_whole(truth))
+    return fail("LHC115", f"labels or targets of shape {truth.shape} do not fit {size[0]} samples of {size[1]} steps",
+                node=output, error=InputError, help=f"their shape is {fits}; --samples N takes the first N of both"
+                + (f"; they would fit --metric {other}" if is_other else ""))
 
 
 def _labels(flat: Array, size: int, output: str) -> Array:
     """Labels (questions,) as integers within the output's elements."""
     labels = flat[:, 0]
-    whole = labels.astype(np.int64)
     if size < 2:
         fail("LHC702", "--metric accuracy needs an output of several elements", node=output,
              param=f"{output} has one", help="--metric regression", error=InputError)
-    if not np.array_equal(whole, labels):
+    if not _is_whole(labels):
         fail("LHC115", "labels are whole numbers", node=output, help="--metric regression", error=InputError)
-    low, high = int(whole.min()), int(whole.max())
+    low, high = labels.min(), labels.max()
     if low < 0 or high >= size:
-        fail("LHC115", f"labels are {low} to {high}", node=output, error=InputError,
+        fail("LHC115", f"labels are {_number(low)} to {_number(high)}", node=output, error=InputError,
              param=f"the output has {size} elements, so that labels are 0 to {size - 1}",
              help="number the classes from 0; --metric regression if these are no classes")
-    return whole
+    return labels.astype(np.int64)
+
+
+def _targets(flat: Array, output: str) -> Array:
+    """Targets (questions, elements) of which errors can be told."""
+    if flat.min() < -LARGEST or flat.max() > LARGEST:
+        fail("LHC115", f"targets are {_number(flat.min())} to {_number(flat.max())}", node=output, error=InputError,
+             param=f"the largest that are compared are {LARGEST:g}")
+    return flat
+
+
+def _number(value: Any) -> str:
+    """A whole number in full, unless it is too long for that."""
+    return str(int(value)) if abs(float(value)) < 1e15 or isinstance(value, np.integer) else f"{value:g}"
 
 
 def read_out(values: Array, readout: str, scale: Array | None = None) -> Array:

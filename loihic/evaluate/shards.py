@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import prod
+from threading import Lock
 
 import numpy as np
 
+import loihic
+from loihic.encoding import InputEncoder
 from loihic.evaluate.activity import counted_run
 from loihic.evaluate.questions import read_out
+from loihic.golden import fit_inputs
 from loihic.ir.node import Array
 from loihic.ops.activation import Activation
 from loihic.ops.delay import StepDelay
 from loihic.ops.population import Population
+from loihic.ops.synapse import Synapse
 from loihic.partition.resources import SYNOPS
 from loihic.program import Program
 
 MEMORY = 1 << 28  # bytes that the arrays of a shard may take
-EVENTS = 1 << 27  # neuron updates and synaptic operations of a shard: a few seconds on one core
+EVENTS = 1 << 30  # neuron updates and synaptic operations of a shard: a few seconds on one core
 GPU_EVENTS = 1 << 31
+START_EVENTS = 128  # per weight, at least: about what it takes to lay it out for the kernels
 LAVA_SAMPLES = 16  # a run on Lava takes seconds to start, and a tenth of a second or more a sample
 GUESSED_SYNOPS = 64  # per neuron and step, where no plan says more
+_DECODING = Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,7 @@ class Setting:
         backend, device, timeout: as for `Program.run`.
         threads: of the engine; None for all cores.
         with_float: whether the float network runs as well.
+        shards: that there are; what is worth its start is decided for all of them together.
     """
 
     output: str
@@ -44,6 +52,7 @@ class Setting:
     threads: int | None = None
     timeout: float | None = None
     with_float: bool = False
+    shards: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +70,9 @@ class Shard:
                 for name, values in inputs.items()}
 
 
+Job = tuple[Setting, Shard, dict[str, Array]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShardResult:
     """What a shard gave.
@@ -76,13 +88,12 @@ class ShardResult:
     floats: Array | None = None
 
 
-def run_shard(program: Program | bytes, job: tuple[Setting, dict[str, Array]], beat: Callable[[float], None]
-              ) -> ShardResult:
+def run_shard(program: Program | bytes, job: Job, beat: Callable[[float], None]) -> ShardResult:
     """Run one shard.
 
     Args:
         program: itself, or the bytes of its artefact.
-        job: the setting, and arrays (n, T, *shape) per input.
+        job: the setting, the shard, and its arrays (n, T, *shape) per input.
         beat: called with the share that is done; may raise to end it.
 
     Raises:
@@ -90,11 +101,13 @@ def run_shard(program: Program | bytes, job: tuple[Setting, dict[str, Array]], b
         BackendError: the backend is missing or failed.
     """
     if isinstance(program, bytes):
-        program = _decoded(program)
-    setting, arrays = job
-    encoded = program.encode(arrays)
+        with _DECODING:
+            program = _decoded(program)
+    setting, shard, arrays = job
+    encoder = InputEncoder(program.inputs, step=shard.start, first_sample=shard.first)
+    encoded = encoder.encode(fit_inputs(arrays, program.input_shapes))
     outputs, sent = counted_run(program, encoded, backend=setting.backend, threads=setting.threads,
-                                device=setting.device, timeout=setting.timeout, progress=beat)
+                                device=setting.device, timeout=setting.timeout, progress=beat, runs=setting.shards)
     read = read_out(outputs[setting.output], setting.readout, program.outputs[setting.output].scale)
     floats = None
     if setting.with_float:
@@ -104,6 +117,7 @@ def run_shard(program: Program | bytes, job: tuple[Setting, dict[str, Array]], b
 
 @lru_cache(maxsize=2)
 def _decoded(content: bytes) -> Program:
+    """One program for all shards of a process, so that its tables are laid out once."""
     from loihic.artifact import loads
 
     return loads(content, "the program")
@@ -122,19 +136,25 @@ def cut(program: Program, samples: int, steps: int, *, size: int | None = None, 
     """Cut a data set into shards.
 
     A single long run of a network that remembers nothing is cut between its steps, everything else between samples.
+    How it is cut does not depend on the workers, so that another number of them finds finished shards again.
 
     Args:
         program: that is to run.
         samples: of the data set.
         steps: of each.
-        size: samples (or steps) of a shard; by default as many as take a few seconds and little memory.
+        size: samples (or steps) of a shard; by default alike, as many as take a few seconds and little memory.
         backend: where it runs.
     """
     if samples == 1 and forgetful(program):
-        size = size or shard_size(program, 1, backend)
+        size = size or _alike(steps, shard_size(program, 1, backend))
         return [Shard(first=0, last=1, start=at, stop=min(at + size, steps)) for at in range(0, steps, size)]
-    size = size or shard_size(program, steps, backend)
+    size = size or _alike(samples, shard_size(program, steps, backend))
     return [Shard(first=at, last=min(at + size, samples), start=0, stop=steps) for at in range(0, samples, size)]
+
+
+def _alike(number: int, most: int) -> int:
+    """The size of as few pieces of about the same size as will do."""
+    return -(-number // -(-number // most))
 
 
 def shard_size(program: Program, steps: int, backend: str) -> int:
@@ -147,8 +167,14 @@ def shard_size(program: Program, steps: int, backend: str) -> int:
     synops = GUESSED_SYNOPS * neurons if program.plan is None else float(program.plan.figures.work[:, SYNOPS].sum())
     memory = 8 * (3 * ports * steps + 8 * neurons)  # int64, with what encoding and reading out hold in between
     events = (synops + neurons + ports) * (steps + program.latency)
-    most = GPU_EVENTS if backend == "torch" else EVENTS
-    return max(1, int(min(MEMORY / max(memory, 1), most / max(events, 1.0))))
+    worthwhile = max(GPU_EVENTS if backend == "torch" else EVENTS, START_EVENTS * _weights(program))
+    return max(1, int(min(MEMORY / max(memory, 1), worthwhile / max(events, 1.0))))
+
+
+def _weights(program: Program) -> int:
+    """Numbers that synapses hold."""
+    return sum(np.size(getattr(node, field.name)) for node in program.graph.nodes.values() if isinstance(node, Synapse)
+               for field in fields(node) if isinstance(getattr(node, field.name), np.ndarray))
 
 
 def gathered(results: Sequence[ShardResult]) -> ShardResult:
@@ -163,8 +189,8 @@ def gathered(results: Sequence[ShardResult]) -> ShardResult:
 
 def shard_key(program_digest: str, setting: Setting, arrays: Mapping[str, Array]) -> str:
     """A digest of everything that a shard's result depends on: program, what is read out, and the arrays themselves."""
-    what = f"{program_digest}|{setting.output}|{setting.readout}|{setting.backend}|{setting.with_float}"
-    return arrays_digest(arrays, what)
+    parts = (loihic.__version__, program_digest, setting.output, setting.readout, setting.backend, setting.with_float)
+    return arrays_digest(arrays, "|".join(map(str, parts)))
 
 
 def arrays_digest(arrays: Mapping[str, Array], what: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from loihic.evaluate.executors import Beat, close, cores, executor
 from loihic.evaluate.pareto import pareto
 from loihic.evaluate.shards import arrays_digest
 from loihic.evaluate.shelf import Shelf
+from loihic.frontends.formats import model_digest
 from loihic.ir.node import Array
 from loihic.options import Options
 from loihic.partition.resources import POOL, SYNAPSES
@@ -166,12 +166,14 @@ def sweep(model: str | Path, ways: Sequence[Variant], x: Raw, labels: str | Arra
         threads = None if used.remote else max(1, cores() // max(1, min(used.workers, len(ways))))
         material = Material(name=path.name, model=content if used.remote else str(path), labels=read_truth(x, labels),
                             loaded=_in_memory(x, used.remote), choices={"workers": 1, "threads": threads, **choices})
-        common = "" if shelf is None else _digest(content, material, choices)
+        common = "" if shelf is None else _digest(model_digest(path, content), material, choices)
         points: dict[int, Point] = {}
         waiting: list[int] = []
         keys: dict[int, str] = {}
+        resumed = 0
 
         def jobs() -> Iterator[tuple[Mapping[str, str], Options]]:
+            nonlocal resumed
             for place, way in enumerate(ways):
                 try:
                     options = way.make()
@@ -183,6 +185,7 @@ def sweep(model: str | Path, ways: Sequence[Variant], x: Raw, labels: str | Arra
                     kept = _point(way.choices, shelf.record(keys[place]))
                     if kept is not None:
                         points[place] = kept
+                        resumed += 1
                         continue
                 waiting.append(place)
                 yield way.choices, options
@@ -200,7 +203,7 @@ def sweep(model: str | Path, ways: Sequence[Variant], x: Raw, labels: str | Arra
     found = [points[place] for place in range(len(ways))]
     measure = next((name for name in ("accuracy", "rmse", "agreement") if any(name in p.figures for p in found)), "")
     return Sweep(model=path.name, measure=measure, costs=tuple(costs), points=_marked(found, measure, costs),
-                 resumed=len(ways) - len(waiting) if shelf is not None and shelf.resume else 0)
+                 resumed=resumed)
 
 
 def run_point(material: Material, job: tuple[Mapping[str, str], Options], beat: Beat) -> Point:
@@ -266,7 +269,7 @@ def _in_memory(x: Raw, remote: bool) -> Raw:
     return {name: np.array(values) for name, values in x.items()} if isinstance(x, Mapping) else np.array(x)
 
 
-def _digest(content: bytes, material: Material, choices: Mapping[str, Any]) -> str:
+def _digest(model: str, material: Material, choices: Mapping[str, Any]) -> str:
     """Of everything that all points depend on."""
     arrays = dict(material.loaded) if isinstance(material.loaded, Mapping) else {"": material.loaded}
     labels = material.labels
@@ -274,7 +277,7 @@ def _digest(content: bytes, material: Material, choices: Mapping[str, Any]) -> s
         arrays = {**arrays, "|labels": labels}
     plain = {name: value for name, value in sorted(choices.items()) if name not in ("timeout", "device")}
     what = json.dumps([loihic.__version__, labels if isinstance(labels, str) else "", plain], default=str)
-    return arrays_digest(arrays, hashlib.sha256(content).hexdigest() + what)
+    return arrays_digest(arrays, model + what)
 
 
 def _key(common: str, options: Options) -> str:

@@ -72,20 +72,35 @@ def test_a_run_that_ended_goes_on(call, program, data, folder, monkeypatch):
     assert result.exit_code == 130
     assert "--resume" in result.stderr
     assert not (folder / "r.npz").exists()
-    assert len(list((folder / "r.partial").iterdir())) == 2
+    assert len(list((folder / "r.npz.partial").iterdir())) == 2
     result = call("evaluate", program, "data.npz", "-o", "r.npz", "--shard", 2, "--resume")
     assert "5 shards, 2 of them from an earlier run" in result.stdout
     assert (folder / "r.npz").exists()
-    assert not (folder / "r.partial").exists()
+    assert not (folder / "r.npz.partial").exists()
 
 
 def test_an_earlier_run_is_mentioned(call, program, data, folder):
     from loihic.evaluate.shelf import Shelf
 
-    Shelf(folder / "r.partial").put_record("0" * 64, {})
+    Shelf(folder / "r.npz.partial").put_record("0" * 64, {})
     result = call("evaluate", program, "data.npz", "-o", "r.npz")
     assert "--resume would use those that fit" in result.stderr
-    assert not (folder / "r.partial").exists()
+    assert not (folder / "r.npz.partial").exists()
+
+
+def test_results_of_two_kinds_do_not_share_their_shards(call, program, data, folder):
+    from loihic.evaluate.shelf import Shelf
+
+    Shelf(folder / "r.npz.partial").put_record("0" * 64, {})
+    assert call("evaluate", program, "data.npz", "-o", "r.json").exit_code == 0
+    assert len(Shelf(folder / "r.npz.partial")) == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("--samples", 4)])
+def test_a_single_number_is_no_labels(call, program, data, folder, arguments):
+    np.savez(folder / "one.npz", input=data[0], labels=1)
+    result = call("evaluate", program, "one.npz", *arguments)
+    assert (result.exit_code, "LHC115" in result.stderr) == (1, True)
 
 
 @needs_matplotlib

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
 import socket
+import threading
+from contextlib import suppress
 
 import nir
 import numpy as np
 import pytest
 
 from loihic.errors import BackendError, InputError
+from loihic.evaluate import cluster as cluster_module
 from loihic.evaluate import evaluate
 from loihic.evaluate.shelf import Shelf
 from loihic.evaluate.sweep import sweep, variants
@@ -55,6 +59,7 @@ def test_cluster(cluster, spiking, spikes, network, tmp_path):
     with pytest.raises(InputError, match="LHC111") as caught:
         evaluate(spiking, x, spikes[1], shard=3, scheduler=address)
     assert caught.value.diagnostics[0].node == "input"
+    assert "in step 0 of sample 11" in str(caught.value)
 
     nir.write(tmp_path / "net.nir", network)
     ways = variants(Options(), weight_bits=[8, 2], stock_only=[False])
@@ -69,8 +74,41 @@ def test_nobody_there(spiking, spikes):
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(BackendError, match="LHC605"):
             evaluate(spiking, *spikes, scheduler=address)
-    with pytest.raises(BackendError, match="LHC605"):
-        evaluate(spiking, *spikes, scheduler="nonsense")
+    for address in ("nonsense", "http://127.0.0.1:8787", "https://127.0.0.1:8787"):
+        with pytest.raises(BackendError, match="LHC605"):
+            evaluate(spiking, *spikes, scheduler=address)
+
+
+@needs_distributed
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.6\r\n"])
+@pytest.mark.parametrize("protocol", ["tcp", "ws", "tls"])
+def test_a_server_of_another_kind(spiking, spikes, monkeypatch, capfd, protocol, greeting):
+    """It is refused in time, and nothing else is said, then or later."""
+    monkeypatch.setattr(cluster_module, "PATIENCE", 0.5)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.settimeout(0.05)
+        done, held = threading.Event(), []
+
+        def serve():
+            while not done.is_set():
+                with suppress(OSError):
+                    held.append(server.accept()[0])
+                    held[-1].sendall(greeting)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with pytest.raises(BackendError, match="LHC605"):
+                evaluate(spiking, *spikes, scheduler=f"{protocol}://127.0.0.1:{server.getsockname()[1]}")
+        finally:
+            done.set()
+            thread.join()
+            for one in held:
+                one.close()
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_not_installed(spiking, spikes, monkeypatch):

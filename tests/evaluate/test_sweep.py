@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nir
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from loihic.evaluate.sweep import sweep, variants
 from loihic.ops.traits import Reset
 from loihic.options import Options
 from loihic.partition.resources import SYNAPSES
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.fixture
@@ -75,10 +79,41 @@ def test_going_on(model, ways, spikes, tmp_path):
     assert sweep(model, ways, *spikes, shelf=shelf).resumed == 2
     other = spikes[1].copy()
     other[0] ^= 1
-    assert sweep(model, ways, spikes[0], other, shelf=shelf).resumed == 0
+    assert sweep(model, ways[:1], spikes[0], other, shelf=shelf).resumed == 0
     for file in shelf.folder.iterdir():
         file.write_text('{"figures": 3, "error": null}')
     assert sweep(model, ways, *spikes, shelf=shelf).to_json() == whole.to_json()
+
+
+def test_labels_without_a_dimension_are_points(model, ways, spikes):
+    found = sweep(model, ways[:2], {"input": spikes[0], "labels": np.array(1)}, samples=5)
+    assert [point.code for point in found.points] == ["LHC115"] * 2
+
+
+def test_only_points_of_an_earlier_run_are_resumed(model, spikes, tmp_path):
+    ways = variants(Options(), cores=[None, 0])
+    assert sweep(model, ways, *spikes, shelf=Shelf(tmp_path / "p", resume=True)).resumed == 0
+    assert sweep(model, ways, *spikes, shelf=Shelf(tmp_path / "p", resume=True)).resumed == 1
+
+
+def test_data_beside_the_model_is_part_of_it(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path, x = tmp_path / "model.onnx", np.linspace(0, 1, 80).reshape(8, 10)
+    onnx.save(onnx.load(EXAMPLES / "quantised" / "friedman_mlp.onnx"), path, save_as_external_data=True,
+              location="weights.bin", size_threshold=0)
+    weights = tmp_path / "weights.bin"
+
+    def resumed():
+        return sweep(path, variants(Options()), x, workers=1, shelf=Shelf(tmp_path / "p", resume=True)).resumed
+
+    content = weights.read_bytes()
+    assert [resumed(), resumed()] == [0, 1]
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert resumed() == 0
+    weights.unlink()
+    assert resumed() == 0
+    weights.write_bytes(content)
+    assert resumed() == 1
 
 
 def test_usage(model, ways, spikes, tmp_path):
