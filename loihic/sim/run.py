@@ -10,13 +10,15 @@ from math import prod
 from loihic.errors import BackendError, InputError, fail
 from loihic.ir.graph import HardwareGraph
 from loihic.ir.node import Array
+from loihic.ops.conv_synapse import ConvSynapse
+from loihic.ops.dense_synapse import DenseSynapse
 from loihic.ops.population import Population
-from loihic.ops.synapse import Synapse
+from loihic.ops.sparse_synapse import SparseSynapse
 from loihic.sim.engine import Checkpoint, Engine, Stretch, Wanted
 
 ENGINES = ("auto", "flat", "numpy", "torch")  # `flat`: the compiled kernels
 # What numpy takes, about: only whether a run is worth the start of the kernels depends on it.
-NODE_SECONDS, NEURON_SECONDS, INPUT_SECONDS, OUTPUT_SECONDS = 15e-6, 60e-9, 3e-9, 1e-9
+NODE_SECONDS, NEURON_SECONDS, WEIGHT_SECONDS, PRODUCT_SECONDS = 15e-6, 60e-9, 2e-9, 0.5e-9
 LOAD_SECONDS = 0.5  # to import numba and load the kernels
 COMPILE_SECONDS = 5.0  # and to compile them, at their first use
 
@@ -90,7 +92,10 @@ def numpy_seconds(graph: HardwareGraph, batch: int) -> float:
     for name, node in graph.nodes.items():
         if isinstance(node, Population):
             seconds += batch * prod(graph.shapes[name]) * NEURON_SECONDS
-        elif isinstance(node, Synapse):
-            weights = prod(node.in_shape) * prod(node.out_shape)
-            seconds += min(weights, 1 << 20) * INPUT_SECONDS + batch * prod(node.out_shape) * OUTPUT_SECONDS
+        elif isinstance(node, DenseSynapse):
+            seconds += node.weights.size * (WEIGHT_SECONDS + batch * PRODUCT_SECONDS)
+        elif isinstance(node, SparseSynapse):
+            seconds += batch * node.data.size * PRODUCT_SECONDS
+        elif isinstance(node, ConvSynapse):
+            seconds += batch * prod(node.out_shape) * prod(node.kernel.shape[1:]) * PRODUCT_SECONDS
     return seconds

@@ -52,6 +52,21 @@ def model(model: Path) -> Path:
     return model
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[str, bytes]:
+    """What is compiled once for all tests."""
+    return {}
+
+
+@pytest.fixture
+def program(model: Path, made: dict[str, bytes]) -> Path:
+    path = model.with_suffix(".loihic")
+    if "program" not in made:
+        made["program"] = loihic.compile(model).save(path).read_bytes()
+    path.write_bytes(made["program"])
+    return path
+
+
 def test_the_program_answers(program, spikes):
     values = loihic.load(program).run(spikes).outputs["output"]
     assert 0.05 < values.mean() < 0.95

@@ -21,6 +21,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -296,6 +297,8 @@ def end_with_parent() -> None:
     def watch() -> None:
         while os.read(0, 4096):
             pass
+        if os.getpgrp() == os.getpid():  # a child that is only just being started is in no list, but in the group
+            os.killpg(os.getpid(), signal.SIGTERM)
         end_badly("RuntimeError: the process that started this one is gone")
 
     threading.Thread(target=watch, daemon=True).start()
