@@ -21,13 +21,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.group(cls=GuardedGroup, context_settings=CONTEXT, no_args_is_help=True)
 @click.version_option(loihic.__version__, prog_name="loihic")
 def main() -> None:
-    """Compile spiking networks (NIR) to exact integer programs for Intel's Loihi 2, run and verify them.
+    """Compile trained networks (NIR, ONNX, PyTorch, lava-dl) to exact integer programs for Intel's Loihi 2.
 
     \b
-    loihic compile model.nir        writes model.loihic
-    loihic run model.loihic         runs it on the input that it carries along
-    loihic map model.loihic         shows which core holds what
-    loihic verify model.loihic      compares the simulator with Lava, bit for bit
+    loihic compile model.nir                 writes model.loihic
+    loihic run model.loihic                  runs it on the input that it carries along
+    loihic evaluate model.loihic data.npz    accuracy or error, and activity, over a data set
+    loihic map model.loihic                  shows which core holds what
+    loihic verify model.loihic               compares the simulator with Lava, bit for bit
     """  # noqa: D301 - click takes the character \b for "do not wrap"
 
 

@@ -24,7 +24,7 @@ from loihic.sim.flat.tables import Tables
 
 EXACT = ((np.float32, 1 << 24), (np.float64, 1 << 53))
 COLUMNS_LIMIT = 1 << 24  # elements of the windows of a convolution that are laid out at once
-# Nanoseconds on one core of 2023, as `benchmarks/simulator/kernels.py` finds them; only what is faster depends on them.
+# Nanoseconds on one core of 2023, see benchmarks/simulator/roofline.py; only what is faster depends on them.
 PER_PIECE, PER_ADDITION = 8.0, 0.08
 PER_PRODUCT, PER_MOVE = 0.03, 0.6
 
