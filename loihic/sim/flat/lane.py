@@ -15,7 +15,6 @@ from loihic.sim.flat.tables import Tables
 
 ROWS = 1024  # steps times samples that a lane takes at once: enough that calls from Python do not matter
 LARGEST = 1 << 22  # events that a lane has room for; fewer rows are taken where they could be more
-PADDING = 16
 
 
 def rows_of(tables: Tables) -> int:
@@ -38,17 +37,17 @@ class Lane:
         self.records, recorded = records
         self.starts = np.concatenate([[0], np.cumsum(tables.sizes * rows)])
         # Not zeroed: memory that no event reaches is never touched.
-        self.indices = np.empty(int(self.starts[-1]) + 1, dtype=np.int32)
+        self.indices = np.empty(int(self.starts[-1]), dtype=np.int32)
         self.values = np.empty_like(self.indices)
         self.pointers = np.zeros((len(tables.cells), rows + 1), dtype=np.int64)
-        widest = int(tables.sizes.max(initial=0)) + PADDING
+        widest = int(tables.sizes.max(initial=0))
         self.totals, self.sums = np.zeros(widest, dtype=np.int32), np.zeros(widest, dtype=np.int32)
         self.recorded = np.zeros((rows, recorded), dtype=np.int32)
         self.elements = {int(cell): np.argsort(tables.places[cell])
                          for cell in np.flatnonzero(tables.cells[:, c.KIND] == c.SOURCE)}
         self.products, self.chosen = products, list[Product]()
         self.begins: dict[int, int] = {}
-        self.identity = np.arange(int(tables.sizes.max(initial=0)))
+        self.identity = np.arange(widest)
         self.dense = np.zeros(1, dtype=np.int32)
         self.dense_at = np.full(max(len(tables.synapses), 1), -1, dtype=np.int64)
 

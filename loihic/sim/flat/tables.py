@@ -75,15 +75,14 @@ def tables(graph: HardwareGraph) -> Tables:
 
 
 def _laid_out(graph: HardwareGraph) -> Tables:
-    found = {name: 0 for name, node in graph.nodes.items() if isinstance(node, Population | Source | DelayLine)}
-    found = {name: cell for cell, name in enumerate(found)}
-    order = groups(graph, found)
+    senders = [name for name, node in graph.nodes.items() if isinstance(node, Population | Source | DelayLine)]
+    order = groups(graph, {name: number for number, name in enumerate(senders)})
     names = [name for group in order for name in group]
     cell_of = {name: cell for cell, name in enumerate(names)}
     maps = layouts(graph, cell_of)
     places = [channels_last(maps[name]) if name in maps else np.arange(prod(graph.shapes[name])) for name in names]
     weights, table, params = Arena(), Arena(), Arena()
-    cells = np.zeros((len(names), c.CELL_WIDTH), dtype=np.int64)
+    cells: list[dict[int, int]] = []
     rows: list[dict[int, int]] = []
     synapse_of: dict[str, int] = {}
     length, tiles = 0, 0
@@ -122,21 +121,26 @@ def _laid_out(graph: HardwareGraph) -> Tables:
             rows.append(row | {c.SENDER: cell_of[sender]})
         columns[c.LAST_SYNAPSE] = len(rows)
         states.append(names_of)
-        for key, value in columns.items():
-            cells[cell, key] = value
-    synapses = np.zeros((len(rows), c.SYNAPSE_WIDTH), dtype=np.int64)
-    for number, row in enumerate(rows):
-        for key, value in row.items():
-            synapses[number, key] = value
+        cells.append(columns)
     joined = fitting(weights.joined(np.int64))
     wide = joined.size and max(-int(joined.min()), int(joined.max()) + 1) > 1 << 15
     return Tables(
-        cells=cells, synapses=synapses, groups=np.cumsum([0, *(len(group) for group in order)]),
+        cells=_filled(cells, c.CELL_WIDTH), synapses=_filled(rows, c.SYNAPSE_WIDTH),
+        groups=np.cumsum([0, *(len(group) for group in order)]),
         weights=joined.astype(np.int32 if wide else np.int16), table=fitting(table.joined(np.int64)).astype(np.int32),
         params=params.joined(np.int64), cell_of=cell_of, synapse_of=synapse_of, places=places, states=states,
         senders={name: cell_of[graph.incoming[name][0].src] for name, node in graph.nodes.items()
                  if isinstance(node, Sink)},
         length=length, tiles=tiles)
+
+
+def _filled(rows: list[dict[int, int]], width: int) -> Array:
+    """Rows of columns as a table; columns that a row does not name are zero."""
+    table = np.zeros((len(rows), width), dtype=np.int64)
+    for number, row in enumerate(rows):
+        for column, value in row.items():
+            table[number, column] = value
+    return table
 
 
 def _nothing(batch: int) -> dict[str, Array]:
